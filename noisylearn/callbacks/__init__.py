@@ -1,0 +1,17 @@
+"""Lightning callbacks: track signals, measure memorization, write, resume, stop. They work in any Lightning project."""
+
+from noisylearn.callbacks.exact_resume import ExactResume
+from noisylearn.callbacks.graceful_stop import GracefulStop, Stopped
+from noisylearn.callbacks.memorization_meter import MemorizationMeter
+from noisylearn.callbacks.signal_tracker import SignalTracker
+from noisylearn.callbacks.signal_writer import SignalWriter, signal_table
+
+__all__ = [
+    "ExactResume",
+    "GracefulStop",
+    "MemorizationMeter",
+    "SignalTracker",
+    "SignalWriter",
+    "Stopped",
+    "signal_table",
+]

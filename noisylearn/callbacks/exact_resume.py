@@ -1,0 +1,85 @@
+"""`ExactResume`: random-number state in the checkpoint, so that a resumed run equals one that never stopped."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+from noisylearn._compat import Callback
+
+
+def rng_state() -> dict[str, Any]:
+    """Return the state of the torch, CUDA, Python and NumPy generators as tensors and plain values.
+
+    Example:
+        >>> before = rng_state()
+        >>> first = torch.rand(2)
+        >>> set_rng_state(before)
+        >>> torch.equal(first, torch.rand(2))
+        True
+    """
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "python": random.getstate(),
+        "numpy": [name, torch.from_numpy(np.array(keys, dtype=np.int64)), position, has_gauss, cached],
+    }
+
+
+def set_rng_state(state: dict[str, Any]) -> None:
+    """Restore what `rng_state` returned.
+
+    Args:
+        state: The state; a machine with another number of GPUs restores those it has.
+    """
+    torch.set_rng_state(state["torch"])
+    for device, cuda_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(cuda_state, device)
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+
+
+class ExactResume(Callback):
+    """Saves every rank's random-number state in each checkpoint and restores it on resume.
+
+    With a loader that continues where it stopped (`noisylearn.data.TensorLoader` does), a resumed run then has the
+    same weights, optimizer, learning rates and tables, bit for bit, as one that was never interrupted. The logged mean
+    of the interrupted epoch is not restored.
+
+    Example:
+        >>> ExactResume().state_key
+        'ExactResume'
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._saved: list[dict[str, Any]] | None = None
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Add the states of all ranks; saving a checkpoint is a collective call in Lightning already."""
+        states: list[dict[str, Any]] = [rng_state()]
+        if trainer.world_size > 1:
+            gathered: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(gathered, states[0])
+            states = gathered
+        checkpoint["noisylearn_rng"] = states
+
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Keep the states until fitting starts: building loaders and networks draws random numbers."""
+        self._saved = checkpoint.get("noisylearn_rng")
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Restore this rank's state."""
+        if self._saved is not None and trainer.global_rank < len(self._saved):
+            set_rng_state(self._saved[trainer.global_rank])
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Restore once more: making the iterators of torch DataLoaders has drawn a number."""
+        self.on_fit_start(trainer, pl_module)
+        self._saved = None

@@ -1,0 +1,66 @@
+"""`GracefulStop`: the first Ctrl-C finishes the step, saves and stops."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from noisylearn._compat import Checkpoint
+
+
+class Stopped(KeyboardInterrupt):
+    """Raised by `GracefulStop` after it has saved; Lightning winds the run down as after any Ctrl-C."""
+
+
+class GracefulStop(Checkpoint):
+    """Turns the first Ctrl-C (or SIGTERM) into a saved, resumable stop at the end of the step; the second aborts.
+
+    It derives from Lightning's ``Checkpoint``, so that it runs after every other callback has seen the step.
+
+    Args:
+        dirpath: Folder of the checkpoint that is written, named ``last.ckpt``.
+
+    Example:
+        >>> GracefulStop("runs/mine/checkpoints").path.name
+        'last.ckpt'
+    """
+
+    def __init__(self, dirpath: str) -> None:
+        super().__init__()
+        self.path = Path(dirpath) / "last.ckpt"
+        self._asked = False
+        self._previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Take over the signals, in the main thread only: Python allows no other."""
+        self._asked = False
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        print("\nstopping: the step is finished and a checkpoint saved (once more to abort)", flush=True)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Save and stop if asked; with several processes, if any of them was asked."""
+        if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
+            trainer.save_checkpoint(self.path)
+            self._release()
+            raise Stopped(str(self.path))
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Give the signals back."""
+        self._release()
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._release()
+
+    def _release(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}

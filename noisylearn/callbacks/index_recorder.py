@@ -1,0 +1,174 @@
+"""Where a sample's row number comes from when the batch does not carry it: the loader's own sampler."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Subset
+
+YIELD_IT = "let the batch carry it: wrap the dataset in noisylearn.data.IndexedDataset, or pass `index=`"
+
+
+class RecordingSampler:
+    """A sampler that remembers what it yields, for the main process to read batch by batch.
+
+    Everything else (``set_epoch``, state) is forwarded to the wrapped sampler.
+
+    Args:
+        sampler: The loader's own sampler.
+
+    Example:
+        >>> sampler = RecordingSampler([4, 2, 7])
+        >>> list(sampler), sampler.take(2), sampler.take(2)
+        ([4, 2, 7], [4, 2], [7])
+    """
+
+    def __init__(self, sampler: Any) -> None:
+        self.wrapped = sampler
+        self._yielded: deque[Any] = deque()
+
+    def __iter__(self) -> Iterator[Any]:
+        yielded: deque[Any] = deque()  # a new epoch: what the last one left over is void
+        self._yielded = yielded
+        for index in self.wrapped:
+            yielded.append(index)
+            yield index
+
+    def __len__(self) -> int:
+        return len(self.wrapped)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "wrapped":  # not set yet, while unpickling
+            raise AttributeError(name)
+        return getattr(self.wrapped, name)
+
+    def take(self, count: int) -> list[Any]:
+        """Remove and return the next ``count`` indices (fewer at the end)."""
+        return [self._yielded.popleft() for _ in range(min(count, len(self._yielded)))]
+
+
+class IndexRecorder:
+    """Records the training loader's indices, with no change to dataset or batches.
+
+    `attach` shadows ``strategy.process_dataloader``, which Lightning calls after it has put a distributed sampler into
+    the loader and before the first iterator exists; `detach` puts everything back.
+
+    Example:
+        >>> IndexRecorder().loader is None
+        True
+    """
+
+    def __init__(self) -> None:
+        self.loader: Any = None
+        self._sampler: RecordingSampler | None = None
+        self._strategy: Any = None
+
+    def attach(self, trainer: Any) -> None:
+        """Record the training loader that ``trainer`` will make.
+
+        Args:
+            trainer: A Trainer whose strategy is set up.
+        """
+        self.detach()
+        strategy = self._strategy = trainer.strategy
+        process = type(strategy).process_dataloader
+
+        def process_and_record(dataloader: Any) -> Any:
+            dataloader = process(strategy, dataloader)
+            if trainer.training:
+                self._record(dataloader)
+            return dataloader
+
+        strategy.process_dataloader = process_and_record
+
+    def _record(self, loader: Any) -> None:
+        self._restore_sampler()
+        self.loader = loader
+        if recordable(loader) is None:
+            self._sampler = RecordingSampler(loader.batch_sampler.sampler)
+            loader.batch_sampler.sampler = self._sampler
+
+    def _restore_sampler(self) -> None:
+        if self._sampler is not None:
+            self.loader.batch_sampler.sampler = self._sampler.wrapped
+        self.loader = self._sampler = None
+
+    def detach(self) -> None:
+        """Put the loader's sampler and the strategy's method back."""
+        self._restore_sampler()
+        if self._strategy is not None:
+            vars(self._strategy).pop("process_dataloader", None)
+        self._strategy = None
+
+    def take(self, count: int, last_batch: bool) -> Tensor:
+        """Return the row numbers of the batch that was just trained on.
+
+        Args:
+            count: Rows in the batch.
+            last_batch: Whether it is the epoch's last, which may be short.
+
+        Returns:
+            ``(count,)`` int64 on the CPU.
+
+        Raises:
+            ValueError: The loader does not tell (the message says why), or rows were dropped on the way.
+            TypeError: The indices are not integers.
+        """
+        if self._sampler is None:
+            reason = recordable(self.loader)
+            raise ValueError(f"the sample index cannot be recorded: {reason}: {YIELD_IT}")
+        size = self.loader.batch_size
+        if count != size and not last_batch:
+            raise ValueError(
+                f"the batch has {count} rows where the sampler gave {size}, so rows and indices no longer match: {YIELD_IT}"
+            )
+        indices = self._sampler.take(count)
+        if any(isinstance(i, bool) or not hasattr(i, "__index__") for i in indices):
+            raise TypeError(f"the sampler must yield integers, got {indices[0]!r}: {YIELD_IT}")
+        return torch.tensor(indices, dtype=torch.int64)
+
+
+def recordable(loader: Any) -> str | None:
+    """Return why a loader's indices cannot be recorded, or None if they can.
+
+    Args:
+        loader: The training loader.
+
+    Example:
+        >>> recordable(DataLoader([1, 2, 3], batch_size=2)) is None
+        True
+        >>> recordable(DataLoader([1, 2, 3], batch_size=None))
+        '`batch_size=None` leaves no batch sampler'
+    """
+    if not isinstance(loader, DataLoader):
+        return f"the training loader is a {type(loader).__name__}, not a torch DataLoader"
+    if isinstance(loader.dataset, IterableDataset):
+        return "an IterableDataset has no positions"
+    if loader.batch_sampler is None:
+        return "`batch_size=None` leaves no batch sampler"
+    if not getattr(loader, "in_order", True):
+        return "`in_order=False` delivers batches in another order than the sampler's"
+    if getattr(type(loader.batch_sampler), "__iter__", None) is not BatchSampler.__iter__:
+        return f"{type(loader.batch_sampler).__name__} makes batches in its own way"
+    return None
+
+
+def source_index(dataset: Any) -> list[int] | None:
+    """Return, for each position of a chain of ``Subset``s, the position in the innermost dataset; None if no chain.
+
+    Args:
+        dataset: The loader's dataset.
+
+    Example:
+        >>> source_index(Subset(Subset([10, 11, 12, 13], [3, 1, 0]), [2, 0]))
+        [0, 3]
+    """
+    if not isinstance(dataset, Subset):
+        return None
+    inner = source_index(dataset.dataset)
+    own = [int(i) for i in dataset.indices]
+    return own if inner is None else [inner[i] for i in own]

@@ -1,0 +1,123 @@
+"""Where the logits come from when ``training_step`` does not return them: a forward hook on one submodule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+HOW = 'return {"loss": loss, "logits": logits} from training_step, or pass `logits="name.of.the.submodule"`'
+
+
+def _is_logits(output: Any, rows: int) -> bool:
+    return isinstance(output, Tensor) and output.ndim == 2 and output.shape[0] == rows and output.is_floating_point()
+
+
+class LogitsFinder:
+    """Captures the output of the submodule that makes the logits.
+
+    With a name it hooks that submodule. Without, it watches the first step and takes the one outermost submodule whose
+    output is (B, C).
+
+    Args:
+        module: The LightningModule.
+        name: The submodule's dotted name, or None to find it.
+
+    Raises:
+        ValueError: There is no submodule of that name.
+
+    Example:
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+        >>> finder = LogitsFinder(nn.ModuleDict({"net": net}), "net")
+        >>> finder.start_step()
+        >>> import torch
+        >>> _ = net(torch.zeros(2, 2, 2))
+        >>> finder.end_step(rows=2, num_classes=3).shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(self, module: nn.Module, name: str | None) -> None:
+        self._name = name
+        self._active = False
+        self._depth = 0
+        self._outputs: list[tuple[str, Any]] = []
+        self._modules = {n: m for n, m in module.named_modules() if n}
+        if name is not None and name not in self._modules:
+            raise ValueError(f"`logits`: there is no submodule {name!r}; there are {', '.join(self._modules)}")
+        watched = self._modules if name is None else {name: self._modules[name]}
+        self._handles = [h for n, m in watched.items() for h in self._hook(n, m)]
+
+    def _hook(self, name: str, module: nn.Module) -> list[Any]:
+        def before(_module: nn.Module, _args: Any) -> None:
+            self._depth += self._active
+
+        def after(_module: nn.Module, _args: Any, output: Any) -> None:
+            if self._active:
+                self._depth -= 1
+                if self._depth == 0:  # an inner module's output is its owner's business
+                    self._outputs.append((name, output.detach() if isinstance(output, Tensor) else output))
+
+        return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+
+    def start_step(self) -> None:
+        """Begin to listen: a training step follows."""
+        self._active, self._depth, self._outputs = True, 0, []
+
+    def stop(self) -> None:
+        """Remove the hooks."""
+        self._active = False
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def end_step(self, rows: int, num_classes: int) -> Tensor:
+        """Return the step's logits.
+
+        Args:
+            rows: Rows in the batch.
+            num_classes: The smallest number of classes that the targets admit (their maximum plus one).
+
+        Returns:
+            ``(B, C)``, detached.
+
+        Raises:
+            ValueError: The submodule ran twice or not at all, or no single submodule gives (B, C).
+        """
+        outputs, self._active, self._outputs = self._outputs, False, []
+        if self._name is not None:
+            if len(outputs) != 1:
+                times = "not at all" if not outputs else f"{len(outputs)} times"
+                raise ValueError(
+                    f"`logits`: the submodule {self._name!r} ran {times} in one training step; it must run once. "
+                    f"Way out: {HOW}"
+                )
+            return self._check(outputs[0][1], rows)
+        found = [(n, o) for n, o in outputs if _is_logits(o, rows) and o.shape[1] >= max(num_classes, 2)]
+        if len(found) != 1:
+            seen = ", ".join(f"{n}: {_describe(o)}" for n, o in outputs) or "none ran"
+            raise ValueError(
+                f"`logits` not found: {len(found)} outermost submodules gave ({rows}, C >= {max(num_classes, 2)}); "
+                f"outputs of this step: {seen}. Way out: {HOW}"
+            )
+        self.stop()
+        self._name, logits = found[0]
+        self._handles = self._hook(self._name, self._modules[self._name])
+        return logits
+
+    def _check(self, logits: Any, rows: int) -> Tensor:
+        if not _is_logits(logits, rows):
+            raise ValueError(
+                f"`logits`: the submodule {self._name!r} gave {_describe(logits)}, not ({rows}, C). Way out: {HOW}"
+            )
+        assert isinstance(logits, Tensor)
+        return logits
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+    return type(value).__name__
+
+
+Key = str | int | Callable[[Any], Any]

@@ -1,0 +1,99 @@
+"""`SignalTracker`: forgetting and memorization signals in any Lightning project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from noisylearn._checks import check_choice
+from noisylearn.callbacks.index_recorder import source_index
+from noisylearn.callbacks.logits_finder import Key
+from noisylearn.callbacks.observing import ObservingCallback
+from noisylearn.signals import (
+    DataMaps,
+    EL2N,
+    Forgetting,
+    GivenLabel,
+    LossStatistics,
+    Margin,
+    MeanProbability,
+    Observation,
+    Signal,
+    SignalSet,
+    core_signals,
+)
+
+BY_NAME = {s.__name__: s for s in (Margin, DataMaps, EL2N, LossStatistics, Forgetting)}
+MAX_CLASSES_SUGGESTED = 200
+
+
+class SignalTracker(ObservingCallback):
+    """Tracks per-sample signals during training, on the training device, from logits that exist anyway.
+
+    Add it to any Trainer's callbacks; dataset, batches and module stay as they are. Afterwards `scores` has one tensor
+    per score and `noisylearn.callbacks.SignalWriter` writes them to a parquet file.
+
+    Args:
+        signals: `Signal`s, or names of the core ones. By default the core set; with up to 200 classes also the label
+            that the averaged predictions suggest.
+        index: Where a batch holds the row numbers: a key (str or int) or a callable on the batch. By default a
+            `noisylearn.data.Batch`, a dict's ``"index"``, else what the loader's own sampler yields.
+        target: Where a batch holds the given labels. By default a `Batch`, a dict's ``"target"``, ``"label"``,
+            ``"labels"`` or ``"y"``, else the second item.
+        logits: A key of what ``training_step`` returns, the name of a submodule, or a callable on the output. By
+            default ``"logits"``, else the one submodule whose output is (B, C).
+        num_samples: Rows of the table; by default the size of the training set.
+        commit_every_n_steps: Also commit in mid-epoch, every this many steps; a sample then counts once an epoch.
+        name: Tells several trackers of one Trainer apart in the checkpoint.
+
+    Example:
+        >>> tracker = SignalTracker(["Margin", "Forgetting"])
+        >>> tracker.state_key
+        "SignalTracker{'name': 'signals'}"
+    """
+
+    def __init__(
+        self,
+        signals: Sequence[str | Signal] | None = None,
+        index: Key | None = None,
+        target: Key | None = None,
+        logits: Key | None = None,
+        num_samples: int | None = None,
+        commit_every_n_steps: int | None = None,
+        name: str = "signals",
+    ) -> None:
+        super().__init__(index, target, logits, num_samples, commit_every_n_steps)
+        self._signals = None if signals is None else [_signal(s) for s in signals]
+        self._name = name
+        self._source_index: list[int] | None = None
+
+    @property
+    def state_key(self) -> str:
+        """Where the checkpoint keeps this tracker's table."""
+        return self._generate_state_key(name=self._name)
+
+    def build_signals(self, num_samples: int, obs: Observation) -> SignalSet:
+        """Return the signals asked for, and the given label beside them."""
+        signals = self._signals
+        if signals is None:
+            num_classes = obs.logits.shape[1]
+            suggestion = [MeanProbability(num_classes)] if num_classes <= MAX_CLASSES_SUGGESTED else []
+            signals = [*core_signals(), *suggestion]
+        return SignalSet([GivenLabel(), *signals], num_samples)
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Remember which rows of the innermost dataset a chain of Subsets stands for."""
+        super().on_train_start(trainer, pl_module)
+        self._source_index = source_index(getattr(self._reader.recorder.loader, "dataset", None))
+
+    @property
+    def dataset_index(self) -> list[int] | None:
+        """For each row, its position in the innermost dataset, where the loader's is a chain of ``Subset``s."""
+        return self._source_index
+
+
+def _signal(signal: str | Signal) -> Signal:
+    if isinstance(signal, Signal):
+        return signal
+    built: Signal = BY_NAME[check_choice("signals", signal, BY_NAME)]()
+    return built

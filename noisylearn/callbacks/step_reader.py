@@ -1,0 +1,170 @@
+"""`StepReader`: index, given labels and logits of a training step, in a project that was not written for us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from noisylearn.callbacks.index_recorder import IndexRecorder
+from noisylearn.callbacks.logits_finder import Key, LogitsFinder
+from noisylearn.signals import Observation
+
+TARGET_KEYS = ("target", "targets", "label", "labels", "y")
+
+
+class StepReader:
+    """Reads one `Observation` per training step.
+
+    Args:
+        index: Where the batch holds the row numbers; None: a `Batch`, a dict's ``"index"``, else the loader's sampler.
+        target: Where the batch holds the given labels; None: a `Batch`, a dict's usual key, else the second item.
+        logits: A key of ``training_step``'s output, a submodule's name, or a callable on the output; None: the output's
+            ``"logits"``, else the one submodule that makes them.
+
+    Example:
+        >>> reader = StepReader()
+        >>> reader.target({"image": torch.zeros(2, 3), "label": torch.tensor([1, 0])}).tolist()
+        [1, 0]
+    """
+
+    def __init__(self, index: Key | None = None, target: Key | None = None, logits: Key | None = None) -> None:
+        self._index, self._target, self._logits = index, target, logits
+        self.recorder = IndexRecorder()
+        self._finder: LogitsFinder | None = None
+        self._checked = False
+
+    def attach(self, trainer: Any) -> None:
+        """Begin a fit: record the loader that is about to be made."""
+        self._checked = False
+        self.recorder.attach(trainer)
+
+    def detach(self) -> None:
+        """End a fit: remove every hook and put the loader back."""
+        self.recorder.detach()
+        if self._finder is not None:
+            self._finder.stop()
+        self._finder = None
+
+    def start_step(self, module: Any) -> None:
+        """Listen for the logits of the step that follows."""
+        if not self._checked and self._finder is None and not callable(self._logits):
+            name = self._logits if isinstance(self._logits, str) else None
+            if name is None or name in dict(module.named_modules()):
+                self._finder = LogitsFinder(module, name)
+        if self._finder is not None:
+            self._finder.start_step()
+
+    def end_step(self, batch: Any, outputs: Any, last_batch: bool) -> Observation | None:
+        """Return what the step showed, or None if it was skipped (``training_step`` returned None).
+
+        Raises:
+            ValueError: Something was not found; the message says what the batch and the outputs hold.
+        """
+        targets = self.target(batch)
+        index = self.index(batch, len(targets), last_batch)
+        skipped = isinstance(outputs, Mapping) and not outputs
+        if skipped:
+            return None
+        logits = self._read_logits(outputs, targets)
+        if not self._checked:
+            self._check_once(logits, targets)
+        return Observation(index.to(logits.device, non_blocking=True), logits, targets)
+
+    def index(self, batch: Any, rows: int, last_batch: bool) -> Tensor:
+        """Return the batch's row numbers."""
+        if self._index is not None:
+            return _as_tensor("index", _pick(batch, self._index, "index"))
+        if _is_batch(batch):
+            return _as_tensor("index", batch.index)
+        if isinstance(batch, Mapping) and "index" in batch:
+            return _as_tensor("index", batch["index"])
+        return self.recorder.take(rows, last_batch)
+
+    def target(self, batch: Any) -> Tensor:
+        """Return the batch's given labels."""
+        if self._target is not None:
+            return _as_tensor("target", _pick(batch, self._target, "target"))
+        if _is_batch(batch):
+            return _as_tensor("target", batch.target)
+        if isinstance(batch, Mapping):
+            key = next((k for k in TARGET_KEYS if k in batch), None)
+            if key is not None:
+                return _as_tensor("target", batch[key])
+        elif isinstance(batch, list | tuple) and len(batch) >= 2:
+            return _as_tensor("target", batch[1])
+        raise ValueError(f"`target`: no labels found in the batch, which is {describe(batch)}: pass `target=` a key")
+
+    def _read_logits(self, outputs: Any, targets: Tensor) -> Tensor:
+        key = self._logits
+        if callable(key):
+            return _as_tensor("logits", key(outputs))
+        name = "logits" if key is None else key
+        if isinstance(outputs, Mapping) and name in outputs:
+            if self._finder is not None:
+                self._finder.stop()
+                self._finder = None
+            return _as_tensor("logits", outputs[name])
+        if self._finder is None:
+            raise ValueError(
+                f"`logits`: {key!r} is neither a key of training_step's output, which is {describe(outputs)}, "
+                "nor a submodule: pass one of those, or a callable"
+            )
+        # One wait for the device, on the first batch of a fit only.
+        classes = int(targets.max()) + 1 if not self._checked and targets.ndim == 1 else 2
+        return self._finder.end_step(len(targets), classes)
+
+    def _check_once(self, logits: Tensor, targets: Tensor) -> None:
+        """Checks that wait for the device: the first batch of a fit only."""
+        if targets.is_floating_point() or targets.ndim != 1:
+            raise ValueError(
+                f"`target` must be (B,) class ids, got {describe(targets)}: soft and multi-label targets have no given "
+                "label; pass `target=` the hard labels"
+            )
+        low, high = int(targets.min()), int(targets.max())
+        if low < 0 or high >= logits.shape[-1]:
+            raise ValueError(
+                f"`target` must be in [0, {logits.shape[-1]}), as the logits are {describe(logits)}, got "
+                f"{low if low < 0 else high}: the logits or the labels are not the ones meant"
+            )
+        self._checked = True
+
+
+def _is_batch(batch: Any) -> bool:
+    """A `Batch`, by its field names: the class itself is the data package's."""
+    return getattr(batch, "_fields", None) == ("input", "target", "index")
+
+
+def _pick(batch: Any, key: Key, name: str) -> Any:
+    if callable(key):
+        return key(batch)
+    try:
+        return batch[key]
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"`{name}={key!r}` is not in the batch, which is {describe(batch)}") from error
+
+
+def _as_tensor(name: str, value: Any) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise ValueError(f"`{name}` must be a tensor, got {describe(value)}")
+    return value.detach()
+
+
+def describe(value: Any) -> str:
+    """Return what a batch or an output holds, in one line: keys, types and shapes.
+
+    Example:
+        >>> describe((torch.zeros(2, 3), [1]))
+        'tuple (tensor (2, 3) float32, list of 1)'
+    """
+    if isinstance(value, Tensor):
+        return f"tensor {tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+    if isinstance(value, Mapping):
+        return "dict {" + ", ".join(f"{k}: {describe(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, tuple):
+        return "tuple (" + ", ".join(describe(v) for v in value) + ")"
+    if isinstance(value, list):
+        return f"list of {len(value)}"
+    return type(value).__name__

@@ -1,0 +1,98 @@
+"""Optimizer and learning-rate schedule from plain names and numbers."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from noisylearn._checks import unknown_name
+
+
+def resolve(name: str, package: str, kind: str) -> Any:
+    """Return the class ``name``: a name in ``package`` or a dotted import path.
+
+    Args:
+        name: E.g. ``"SGD"`` or ``"my.optim.Lion"``.
+        package: Where short names live, e.g. ``"torch.optim"``.
+        kind: What it is, for the message.
+
+    Raises:
+        ValueError: There is no such class; the message has the nearest names.
+
+    Example:
+        >>> resolve("SGD", "torch.optim", "optimizer").__name__
+        'SGD'
+    """
+    module_name, _, short = name.rpartition(".")
+    try:
+        module = importlib.import_module(module_name or package)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"no {kind} `{name}`: the module {module_name!r} cannot be imported ({error})") from error
+    found = getattr(module, short, None)
+    if not isinstance(found, type):
+        names = [n for n, v in vars(module).items() if isinstance(v, type) and not n.startswith("_")]
+        raise ValueError(unknown_name(kind, name, names))
+    return found
+
+
+def build_optimizer(
+    parameters: Iterable[nn.Parameter], name: str, lr: float, args: Mapping[str, Any]
+) -> torch.optim.Optimizer:
+    """Return an optimizer over ``parameters``.
+
+    Args:
+        parameters: What it steps.
+        name: A name in ``torch.optim`` or an import path.
+        lr: Learning rate, above 0.
+        args: Its other arguments.
+
+    Raises:
+        ValueError: The name is unknown or ``lr`` is not positive.
+
+    Example:
+        >>> build_optimizer([nn.Parameter(torch.zeros(1))], "SGD", 0.1, {"momentum": 0.9}).defaults["momentum"]
+        0.9
+    """
+    if not lr > 0:
+        raise ValueError(f"`lr` must be above 0, got {lr}: e.g. 0.02")
+    optimizer: torch.optim.Optimizer = resolve(name, "torch.optim", "optimizer")(parameters, lr=lr, **args)
+    return optimizer
+
+
+def build_scheduler(
+    optimizer: torch.optim.Optimizer, name: str, args: Mapping[str, Any], interval: str, trainer: Any
+) -> dict[str, Any]:
+    """Return Lightning's configuration of a learning-rate scheduler.
+
+    The length of the run is filled in where the scheduler needs it and ``args`` does not say: ``T_max`` and
+    ``total_iters`` in epochs or steps, OneCycle's ``total_steps``; OneCycle always moves by step.
+
+    Args:
+        optimizer: The optimizer.
+        name: A name in ``torch.optim.lr_scheduler`` or an import path.
+        args: Its arguments, without the optimizer.
+        interval: ``"epoch"`` or ``"step"``.
+        trainer: The Trainer, which knows the length of the run.
+
+    Raises:
+        ValueError: The name or the interval is unknown, or the run has no length.
+    """
+    if interval not in ("epoch", "step"):
+        raise ValueError(f"`scheduler_interval` must be 'epoch' or 'step', got {interval!r}")
+    cls = resolve(name, "torch.optim.lr_scheduler", "scheduler")
+    filled = dict(args)
+    if cls is torch.optim.lr_scheduler.OneCycleLR:
+        interval = "step"
+        filled.setdefault("max_lr", [group["lr"] for group in optimizer.param_groups])
+    length_name = {"CosineAnnealingLR": "T_max", "OneCycleLR": "total_steps", "PolynomialLR": "total_iters"}
+    missing = length_name.get(cls.__name__)
+    if missing is not None and missing not in filled:
+        length = trainer.estimated_stepping_batches if interval == "step" else trainer.max_epochs
+        if length is None or not 0 < length < float("inf"):
+            raise ValueError(f"`scheduler_args` needs {missing!r}: the Trainer has no `max_epochs` to take it from")
+        filled[missing] = int(length)
+    return {"scheduler": cls(optimizer, **filled), "interval": interval}

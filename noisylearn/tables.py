@@ -1,0 +1,400 @@
+"""`SampleTable`: one row of state per training sample, on the training device.
+
+A table holds named columns in two row-major matrices (float32 and saturating int16), so that a training step costs
+one gather and one scatter of each, whatever the number of columns. What a step sees is *staged*; `SampleTable.commit`
+merges the staged rows of all ranks and applies them to the state.
+
+A table is deliberately not a module buffer: DistributedDataParallel would broadcast rank 0's rows over the other
+ranks' on every forward, weight averaging would average it, and inference checkpoints would carry it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from noisylearn._checks import check_index, check_positive_int
+from noisylearn._columns import (
+    DTYPES,
+    LAST_EPOCH,
+    SEEN,
+    Column,
+    Matrix,
+    Merge,
+    Views,
+    grouped,
+    row_bytes,
+    squeeze,
+)
+
+Advance: TypeAlias = Callable[[Views, Views], Mapping[str, Tensor]]
+
+INT16_MAX = 32767
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Return the free memory of ``device`` in bytes, or None where it cannot be read.
+
+    Example:
+        >>> (available_bytes(torch.device("cpu")) or 1) > 0
+        True
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "cpu":
+        try:
+            with open("/proc/meminfo", encoding="ascii") as file:
+                fields = dict(line.split(":", 1) for line in file)
+        except OSError:  # not Linux
+            return None
+        return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
+    return None
+
+
+class SampleTable:
+    """One row per training sample: state that a step updates by index and every rank agrees on.
+
+    Args:
+        num_samples: Number of rows ``N``.
+        columns: The state. A column that merges by ``"sum"``, ``"last"`` or ``"first"`` is observed under its own
+            name. Two columns are always there: ``n_seen`` (presentations) and ``last_epoch`` (-1 before the first).
+        observed: Columns that are staged only: seen by ``advance`` at commit, then dropped.
+        device: Where the rows live; `to` moves them.
+
+    Raises:
+        ValueError: Two columns share a name, or a staged-only column merges by ``"ordered"``.
+        MemoryError: The table cannot fit; the message has the number of bytes.
+
+    Example:
+        >>> table = SampleTable(4, [Column("loss_sum")])
+        >>> table.observe(torch.tensor([2, 0]), {"loss_sum": torch.tensor([0.5, 1.5])})
+        >>> table.commit(epoch=0)
+        0
+        >>> table.read(torch.tensor([0, 1, 2]))["loss_sum"].tolist()
+        [1.5, 0.0, 0.5]
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        columns: Sequence[Column],
+        *,
+        observed: Sequence[Column] = (),
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.num_samples = check_positive_int(
+            "num_samples", num_samples, "an empty training set has no row to track; check the data"
+        )
+        for column in observed:
+            if column.merge == "ordered":
+                raise ValueError(f"`observed` column {column.name!r} must merge by sum, first or last, got 'ordered'")
+        self.columns = grouped([SEEN, LAST_EPOCH, *columns])
+        self.staged_columns = grouped([*(c for c in self.columns if c.merge != "ordered"), *observed])
+        for group in (self.columns, self.staged_columns):
+            names = [c.name for c in group]
+            twice = sorted({n for n in names if names.count(n) > 1})
+            if twice:
+                raise ValueError(f"`columns` must have distinct names, got {twice[0]!r} twice: rename one")
+        device = torch.device(device)
+        self._refuse_if_too_large(device)
+        self._state = {d: Matrix(num_samples, self.columns, d, device) for d in DTYPES}
+        self._staged = {d: Matrix(num_samples, self.staged_columns, d, device) for d in DTYPES}
+        self._left_out = torch.zeros((), dtype=torch.int64, device=device)
+        self._misplaced = torch.zeros((), dtype=torch.int64, device=device)
+        self.num_non_finite = 0
+
+    # -- size and place -----------------------------------------------------------------------------------------
+
+    @property
+    def bytes_per_sample(self) -> tuple[int, int]:
+        """Bytes of state and of staging that one sample takes."""
+        return row_bytes(self.columns), row_bytes(self.staged_columns)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the whole table takes, staging included."""
+        return (self.num_samples + 1) * sum(self.bytes_per_sample)
+
+    def _refuse_if_too_large(self, device: torch.device) -> None:
+        free = available_bytes(device)
+        if free is not None and self.nbytes > free:
+            state, staged = self.bytes_per_sample
+            raise MemoryError(
+                f"a table of {self.num_samples:,} samples needs {self.nbytes / 1e9:,.1f} GB ({state} + {staged} bytes "
+                f"a sample), but {device} has {free / 1e9:,.1f} GB free: track fewer columns, or another device"
+            )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows live."""
+        return self._left_out.device
+
+    def to(self, device: torch.device | str) -> SampleTable:
+        """Move the table to ``device``, in place, and return it."""
+        device = torch.device(device)
+        for matrix in (*self._state.values(), *self._staged.values()):
+            matrix.data = matrix.data.to(device)
+        self._left_out, self._misplaced = self._left_out.to(device), self._misplaced.to(device)
+        return self
+
+    # -- reading and staging ------------------------------------------------------------------------------------
+
+    def views(self) -> Views:
+        """Return every committed column as a view of shape ``(N,)`` or ``(N, width)``."""
+        return self._state[torch.float32].views() | self._state[torch.int16].views()
+
+    def read(self, index: Tensor) -> Views:
+        """Return the committed rows of ``index``.
+
+        Args:
+            index: ``(B,)`` int64 row numbers.
+
+        Returns:
+            One tensor per column, ``(B,)`` or ``(B, width)``: a copy, made by one gather per dtype.
+        """
+        index = self._on_device(index)
+        out: Views = {}
+        for matrix in self._state.values():
+            rows = matrix.data.index_select(0, index)
+            out |= {c.name: squeeze(rows[:, matrix.slices[c.name]], c) for c in matrix.columns}
+        return out
+
+    def write(self, index: Tensor, values: Mapping[str, Tensor]) -> None:
+        """Set committed values directly, e.g. sample weights from a callback that runs alike on every rank.
+
+        Args:
+            index: ``(B,)`` int64 row numbers, without repeats.
+            values: Column name to ``(B,)`` or ``(B, width)``.
+        """
+        index, views = self._on_device(index), self.views()
+        for name, value in values.items():
+            views[name][index] = value.to(views[name].device, views[name].dtype)
+
+    def observe(self, index: Tensor, values: Mapping[str, Tensor]) -> None:
+        """Stage what one step saw. Nothing waits for the device.
+
+        A sample with a non-finite value is left out whole and counted (`commit` reports it); repeats inside the batch
+        and inside the epoch follow each column's merge.
+
+        Args:
+            index: ``(B,)`` int64 row numbers.
+            values: One tensor ``(B,)`` or ``(B, width)`` for every staged column except ``n_seen``.
+
+        Raises:
+            KeyError: A column is missing or unknown.
+            IndexError: An index is out of range (on the CPU at once; on a GPU at the next commit).
+        """
+        self._check_names(values)
+        index = self._on_device(index)
+        batch = {dtype: self._pack(dtype, index, values) for dtype in DTYPES}
+        finite = batch[torch.float32].isfinite().all(1)
+        inside = (index >= 0) & (index < self.num_samples)
+        self._left_out += (~finite).sum()
+        self._misplaced += (~inside).sum()
+        trash = self.num_samples
+        row = torch.where(finite & inside, index, trash)
+
+        ints, floats = self._staged[torch.int16], self._staged[torch.float32]
+        if any(c.merge != "sum" for c in self.staged_columns):
+            first_of_batch, last_of_batch = _run_ends(row)
+            fresh = ints.data[:, ints.slices["n_seen"]].index_select(0, row)[:, 0] == 0
+            where = {
+                "first": torch.where(first_of_batch & fresh, row, trash),
+                "last": torch.where(last_of_batch, row, trash),
+            }
+            for dtype, matrix in self._staged.items():
+                for merge, target in where.items():
+                    span = matrix.span("first" if merge == "first" else "last")
+                    if span.stop > span.start:
+                        matrix.data[:, span].index_copy_(0, target, batch[dtype][:, span])
+        for dtype, matrix in ((torch.float32, floats), (torch.int16, ints)):
+            span = matrix.span("sum")
+            if span.stop > span.start:
+                matrix.data[:, span].index_add_(0, row, batch[dtype][:, span])
+
+    def _check_names(self, values: Mapping[str, Tensor]) -> None:
+        expected = {c.name for c in self.staged_columns} - {"n_seen"}
+        if values.keys() != expected:
+            missing, extra = sorted(expected - values.keys()), sorted(values.keys() - expected)
+            raise KeyError(f"`values` must have the columns {sorted(expected)}; missing {missing}, unknown {extra}")
+
+    def _pack(self, dtype: torch.dtype, index: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """The batch's values of one dtype, laid out as the staged matrix is."""
+        columns = self._staged[dtype].columns
+        if not columns:
+            return torch.zeros(len(index), 0, dtype=dtype, device=self.device)
+        ones = torch.ones_like(index) if dtype == torch.int16 else None
+        parts = [ones if c.name == "n_seen" and ones is not None else values[c.name].detach() for c in columns]
+        if all(c.width == 1 for c in columns):
+            return torch.stack([p.to(dtype) for p in parts], dim=1)
+        return torch.cat([p.to(dtype).reshape(len(index), c.width) for p, c in zip(parts, columns, strict=True)], 1)
+
+    def _on_device(self, index: Tensor) -> Tensor:
+        if index.device.type == "cpu":  # free here; on a GPU it would be a wait in every step
+            check_index(index.numpy(), self.num_samples)
+        return index.to(self.device, torch.int64, non_blocking=True)
+
+    # -- commit -------------------------------------------------------------------------------------------------
+
+    def commit(self, epoch: int, advance: Advance | None = None) -> int:
+        """Merge what all ranks staged, apply it to the state, and start an empty stage.
+
+        Every row has one owner: the lowest rank that saw it. The others' rows are zeroed before the sum, so a
+        sampler's padding duplicates vanish and integers stay exact. A row that an earlier commit of the same
+        ``epoch`` has already applied is left out for the same reason. This is a collective call: all ranks make it
+        together.
+
+        Args:
+            epoch: Number of the epoch that the staged rows belong to, 0 or more.
+            advance: ``(state, staged) -> new values`` of the ``"ordered"`` columns, both given as views over all
+                rows; only rows that were staged take the new values.
+
+        Returns:
+            How many observations this rank left out because a value was NaN or infinite.
+
+        Raises:
+            IndexError: An index was out of range since the last commit.
+        """
+        self._merge_ranks()
+        staged = self._staged[torch.float32].views() | self._staged[torch.int16].views()
+        # A staged count that passed 32,767 has wrapped to a negative number.
+        for column in self._staged[torch.int16].columns:
+            if column.merge == "sum":
+                staged[column.name].copy_(torch.where(staged[column.name] < 0, INT16_MAX, staged[column.name]))
+        state = self.views()
+        stamp = min(epoch, INT16_MAX)
+        seen = (staged["n_seen"] > 0) & (state["last_epoch"] != stamp)
+        ordered = dict(advance(state, staged)) if advance is not None else {}
+        for column in self.columns:
+            name, old = column.name, state[column.name]
+            if name == "last_epoch":
+                new = torch.full_like(old, stamp)
+            elif column.merge == "ordered":
+                if name not in ordered:
+                    continue
+                new = ordered[name]
+            elif column.merge == "sum":
+                new = old.to(torch.int32) + staged[name] if column.dtype == torch.int16 else old + staged[name]
+            else:
+                new = staged[name]
+            if column.dtype == torch.int16:
+                new = new.clamp(-INT16_MAX - 1, INT16_MAX).to(torch.int16)
+            old.copy_(torch.where(seen if column.width == 1 else seen[:, None], new, old))
+        return self._finish_commit()
+
+    def _merge_ranks(self) -> None:
+        dist = torch.distributed
+        if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+            return
+        rank, world = dist.get_rank(), dist.get_world_size()
+        seen = self._staged[torch.int16].views()["n_seen"] != 0
+        owner = torch.where(seen, rank, world).to(torch.int32)
+        dist.all_reduce(owner, op=dist.ReduceOp.MIN)
+        mine = (owner == rank)[:, None]
+        for dtype, matrix in self._staged.items():
+            if not matrix.columns:
+                continue
+            # Neither gloo nor NCCL reduces int16. A row has one non-zero term, so the sum is exact.
+            rows = matrix.data[:-1].to(torch.int32) if dtype == torch.int16 else matrix.data[:-1]
+            rows = torch.where(mine, rows, 0)
+            dist.all_reduce(rows)
+            matrix.data[:-1].copy_(rows)
+
+    def _finish_commit(self) -> int:
+        for matrix in self._staged.values():
+            matrix.data.zero_()
+        left_out, misplaced = int(self._left_out), int(self._misplaced)
+        self._left_out.zero_()
+        self._misplaced.zero_()
+        self.num_non_finite += left_out
+        if misplaced:
+            raise IndexError(
+                f"`index` must be in [0, {self.num_samples}), but {misplaced} observations since the last commit were "
+                "outside: `num_samples` must be the size of the training set that the indices point into"
+            )
+        return left_out
+
+    def discard_staged(self) -> int:
+        """Drop what was staged since the last commit and return how many rows that was."""
+        staged = int((self._staged[torch.int16].views()["n_seen"] != 0).sum())
+        for matrix in self._staged.values():
+            matrix.data.zero_()
+        return staged
+
+    # -- checkpoint ---------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return committed and staged rows as plain CPU tensors (loadable with ``weights_only=True``).
+
+        Runs no collective: on several ranks it holds this rank's staged rows, and all ranks' committed ones.
+        """
+        dist = torch.distributed
+        world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+        out: dict[str, Any] = {
+            "num_samples": self.num_samples,
+            "columns": [f"{c.name}:{c.width}" for c in self.columns],
+            "staged_columns": [f"{c.name}:{c.width}" for c in self.staged_columns],
+            "world_size": world,
+            "num_non_finite": self.num_non_finite + int(self._left_out),
+        }
+        for key, group in (("state", self._state), ("staged", self._staged)):
+            for dtype, matrix in group.items():
+                name = f"{key}_{'float' if dtype == torch.float32 else 'int'}"
+                out[name] = matrix.data[:-1].detach().to("cpu", copy=True)
+        return out
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned.
+
+        After a run on several ranks, only rank 0's uncommitted rows are known; how many were lost is warned of once.
+
+        Raises:
+            ValueError: The saved table has another number of samples or other columns.
+        """
+        if state["num_samples"] != self.num_samples:
+            raise ValueError(
+                f"the saved table has {state['num_samples']} samples, this one {self.num_samples}: "
+                "resume with the training set that the checkpoint was made on"
+            )
+        for key, columns in (("columns", self.columns), ("staged_columns", self.staged_columns)):
+            mine = [f"{c.name}:{c.width}" for c in columns]
+            if state[key] != mine:
+                raise ValueError(
+                    f"the saved table has the {key} {state[key]}, this one {mine}: resume with the same signals"
+                )
+        for key, group in (("state", self._state), ("staged", self._staged)):
+            for dtype, matrix in group.items():
+                matrix.data[:-1].copy_(state[f"{key}_{'float' if dtype == torch.float32 else 'int'}"])
+        self.num_non_finite = int(state["num_non_finite"])
+        self._restore_stage_by_rank(int(state["world_size"]))
+
+    def _restore_stage_by_rank(self, saved_world: int) -> None:
+        dist = torch.distributed
+        rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+        staged = int((self._staged[torch.int16].views()["n_seen"] != 0).sum())
+        if rank != 0:
+            self.discard_staged()
+        elif saved_world > 1 and staged:
+            warnings.warn(
+                f"the checkpoint was saved in mid-epoch on {saved_world} processes: rank 0's {staged} uncommitted rows "
+                f"are restored, about {staged * (saved_world - 1)} of the other ranks are lost for that epoch",
+                stacklevel=3,
+            )
+
+
+def _run_ends(row: Tensor) -> tuple[Tensor, Tensor]:
+    """Masks of the first and of the last occurrence of each value in ``row``, without a device wait."""
+    ordered, order = row.sort(stable=True)
+    change = ordered[1:] != ordered[:-1]
+    edge = change.new_ones(1)
+    first, last = torch.empty_like(row, dtype=torch.bool), torch.empty_like(row, dtype=torch.bool)
+    first[order] = torch.cat([edge, change])
+    last[order] = torch.cat([change, edge])
+    return first, last
+
+
+__all__ = ["Column", "Merge", "SampleTable", "Views", "available_bytes"]
