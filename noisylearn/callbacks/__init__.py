@@ -3,6 +3,7 @@
 from noisylearn.callbacks.exact_resume import ExactResume
 from noisylearn.callbacks.graceful_stop import GracefulStop, Stopped
 from noisylearn.callbacks.memorization_meter import MemorizationMeter
+from noisylearn.callbacks.result_writer import ResultWriter
 from noisylearn.callbacks.signal_tracker import SignalTracker
 from noisylearn.callbacks.signal_writer import SignalWriter, signal_table
 
@@ -10,6 +11,7 @@ __all__ = [
     "ExactResume",
     "GracefulStop",
     "MemorizationMeter",
+    "ResultWriter",
     "SignalTracker",
     "SignalWriter",
     "Stopped",

@@ -20,22 +20,26 @@ class GracefulStop(Checkpoint):
     It derives from Lightning's ``Checkpoint``, so that it runs after every other callback has seen the step.
 
     Args:
-        dirpath: Folder of the checkpoint that is written, named ``last.ckpt``.
+        dirpath: Folder of the checkpoint that is written, named ``last.ckpt``; by default ``checkpoints`` in the
+            Trainer's ``default_root_dir``.
 
     Example:
         >>> GracefulStop("runs/mine/checkpoints").path.name
         'last.ckpt'
     """
 
-    def __init__(self, dirpath: str) -> None:
+    def __init__(self, dirpath: str | None = None) -> None:
         super().__init__()
-        self.path = Path(dirpath) / "last.ckpt"
+        self._in_root_dir = dirpath is None
+        self.path = Path(dirpath or "checkpoints") / "last.ckpt"
         self._asked = False
         self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Take over the signals, in the main thread only: Python allows no other."""
         self._asked = False
+        if self._in_root_dir:
+            self.path = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
         if threading.current_thread() is threading.main_thread():
             self._previous = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
 

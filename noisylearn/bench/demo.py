@@ -1,0 +1,167 @@
+"""The demo: what wrong labels do to a network, and what helps, on data that is always there."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from noisylearn.bench.job import Job
+from noisylearn.bench.local import run_jobs
+
+METHODS = ("CrossEntropy", "ELR", "CoTeaching")
+SEEDS = (0, 1, 2)
+DETECTORS = (("aum", "AUM"), ("wrong_events", "wrong events"), ("el2n", "EL2N"))
+
+
+def demo_jobs(out: Path, epochs: int = 60, seeds: Sequence[int] = SEEDS) -> list[Job]:
+    """Return the demo's runs: digits with 40 % symmetric noise, three methods, one noise draw per seed.
+
+    Args:
+        out: Folder of the run folders.
+        epochs: Length of a run.
+        seeds: Seeds of weights, order and noise.
+
+    Example:
+        >>> [job.name for job in demo_jobs(Path("runs/demo"), seeds=[0])]
+        ['crossentropy-0', 'elr-0', 'coteaching-0']
+    """
+    return [
+        Job(
+            out / f"{method.lower()}-{seed}",
+            {
+                "seed_everything": seed,
+                "cell": f"demo/{method}",
+                "model": {
+                    "class_path": method,
+                    "init_args": {
+                        "backbone": "digits_cnn",
+                        "lr": 0.02,
+                        "optimizer_args": {"momentum": 0.9, "weight_decay": 1e-3},
+                    },
+                },
+                "data": {
+                    "class_path": "Digits",
+                    "init_args": {
+                        "noise": "symmetric",
+                        "noise_rate": 0.4,
+                        "noise_seed": seed,
+                        "seed": seed,
+                        "batch_size": 64,
+                    },
+                },
+                "trainer": {"max_epochs": epochs, "enable_model_summary": False, "num_sanity_val_steps": 0},
+            },
+        )
+        for seed in seeds
+        for method in METHODS
+    ]
+
+
+def run_demo(out: Path, epochs: int = 60, workers: int | None = None, console: Console | None = None) -> Path:
+    """Run the demo, print its table and write its page.
+
+    Args:
+        out: Folder for the runs and the page.
+        epochs: Length of a run.
+        workers: Processes at a time; by default one per core.
+        console: Where to print.
+
+    Returns:
+        The page.
+    """
+    console = console or Console()
+    jobs = demo_jobs(out, epochs)
+    console.print(
+        f"digits, 40 % of the labels replaced by wrong ones: {len(METHODS)} methods, {len(SEEDS)} seeds, "
+        f"{epochs} epochs"
+    )
+    run_jobs(jobs, workers, console)
+    results = [json.loads((job.run / "result.json").read_text(encoding="utf-8")) for job in jobs]
+    console.print(result_table(results))
+    return write_page([job.run for job in jobs], out / "report.html", "Learning with wrong labels: the demo")
+
+
+def write_page(runs: Sequence[Path], out: Path, title: str) -> Path:
+    """Write the report page of run folders, with the images of suspicious samples where the data can be read.
+
+    Args:
+        runs: Run folders.
+        out: The page.
+        title: Its title.
+    """
+    from noisylearn.report import build_report, gallery_from_data, gallery_indices
+
+    indices = gallery_indices(runs)
+    images = _train_images(runs[0]) if len(indices) else None
+    gallery = None if images is None else gallery_from_data(images, indices)
+    return build_report(runs, out, title=title, gallery=gallery)
+
+
+def _train_images(run: Path) -> Any:
+    """The training images that a run was made on, or None where its data has none or is not at hand."""
+    import yaml
+
+    import noisylearn.data as known
+
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]
+    cls = getattr(known, config["class_path"].rsplit(".", 1)[-1], None)
+    if cls is None:
+        return None
+    data = cls(**config["init_args"])
+    try:
+        data.setup("fit")
+    except known.MissingDataError as error:
+        Console(stderr=True).print(f"the page has no images: {error}")
+        return None
+    return data.train_images.numpy()
+
+
+def _spread(values: Iterable[float | None]) -> str:
+    known = [v for v in values if v is not None]
+    if not known:
+        return "-"
+    if len(known) == 1:
+        return f"{known[0]:.3f}"
+    return f"{statistics.mean(known):.3f} ± {statistics.stdev(known):.3f}"
+
+
+def result_table(results: Sequence[dict[str, Any]]) -> Table:
+    """Return the table of several runs: a row per method, mean ± sample standard deviation over its runs.
+
+    Args:
+        results: What their ``result.json`` files hold.
+
+    Example:
+        >>> table = result_table([{"method": "ELR", "test_last": 0.9, "test_best": 0.9, "memorized_last": 0.1,
+        ...     "detection": {}, "train_seconds": 1.0}])
+        >>> table.row_count
+        1
+    """
+    methods = list(dict.fromkeys(r["method"] for r in results))
+    table = Table(title=f"test accuracy, mean ± std, n = {len(results) // len(methods)}", title_justify="left")
+    table.add_column("method")
+    for name in ("last", "best (oracle)", "memorized"):
+        table.add_column(name, justify="right")
+    for _, title in DETECTORS:
+        table.add_column(f"{title}\nAUROC / AP", justify="right")
+    table.add_column("seconds", justify="right")
+    for method in methods:
+        rows = [r for r in results if r["method"] == method]
+        found = [_detector(rows, key) for key, _ in DETECTORS]
+        fields = [_spread(r[k] for r in rows) for k in ("test_last", "test_best", "memorized_last")]
+        seconds = statistics.mean(r["train_seconds"] for r in rows)
+        table.add_row(method, *fields, *found, f"{seconds:.1f}")
+    return table
+
+
+def _detector(rows: Sequence[dict[str, Any]], key: str) -> str:
+    found = [r["detection"][key] for r in rows if key in r["detection"]]
+    if not found:
+        return "-"
+    return " / ".join(f"{statistics.mean(f[k] for f in found):.3f}" for k in ("auroc", "average_precision"))

@@ -1,0 +1,120 @@
+"""Runs jobs in processes of this machine."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import queue
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from noisylearn._checks import check_positive_int
+from noisylearn.bench.job import Job
+
+_epochs: Any = None  # in a worker: the queue that counts finished epochs
+
+
+def _start_worker(threads: int, epochs: Any) -> None:
+    """Prepare a worker: its share of the cores, and imports that the first job would pay for."""
+    global _epochs
+    _epochs = epochs
+    import torch
+
+    import noisylearn.training_cli  # noqa: F401
+
+    torch.set_num_threads(threads)
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _run(job: Job) -> str:
+    from noisylearn._compat import Callback
+    from noisylearn.training_cli import run_cli
+
+    class CountEpochs(Callback):
+        """Tells the parent process about each finished epoch."""
+
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+            """Count one."""
+            _epochs.put(1)
+
+    with warnings.catch_warnings():
+        # A worker's console is the parent's progress bar; Lightning's advice on workers does not apply to our loaders.
+        warnings.simplefilter("ignore")
+        run_cli(["fit", "--config", str(job.write()), "--trainer.enable_progress_bar=false"], [CountEpochs()])
+    return job.name
+
+
+def run_jobs(jobs: Sequence[Job], workers: int | None = None, console: Console | None = None) -> int:
+    """Run the jobs that are not done, several at a time, with a progress bar.
+
+    Args:
+        jobs: The jobs; each has its ``trainer.max_epochs``.
+        workers: Processes at a time; by default one per core, one in all where there is a GPU. The cores are shared
+            out among them: on small networks one thread per process is fastest.
+        console: Where the progress bar is drawn.
+
+    Returns:
+        How many jobs were run; the rest were done already.
+
+    Raises:
+        ValueError: ``workers`` is below 1.
+        RuntimeError: A job failed; the others are finished first and keep their results.
+    """
+    todo = [job for job in jobs if not job.done]
+    if not todo:
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(check_positive_int("workers", workers or _default_workers(cores)), len(todo))
+    context = multiprocessing.get_context("spawn")
+    epochs = context.Manager().Queue()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("epochs"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    threads = max(cores // workers, 1)
+    with (
+        Progress(*columns, console=console, transient=True) as progress,
+        ProcessPoolExecutor(workers, context, _start_worker, (threads, epochs)) as pool,
+    ):
+        bar = progress.add_task("training", total=sum(int(job.config["trainer"]["max_epochs"]) for job in todo))
+        futures = {pool.submit(_run, job): job for job in todo}
+        try:
+            while any(not future.done() for future in futures):
+                progress.advance(bar, _drain(epochs))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    _raise_failures(futures)
+    return len(todo)
+
+
+def _default_workers(cores: int) -> int:
+    import torch
+
+    return 1 if torch.cuda.is_available() else cores
+
+
+def _drain(epochs: Any) -> int:
+    try:
+        return int(epochs.get(timeout=0.2))
+    except queue.Empty:
+        return 0
+
+
+def _raise_failures(futures: dict[Future[str], Job]) -> None:
+    failed = {job: future.exception() for future, job in futures.items() if future.exception() is not None}
+    if failed:
+        job, error = next(iter(failed.items()))
+        others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        raise RuntimeError(f"the run {str(job.run)!r} failed{others}: {error}") from error

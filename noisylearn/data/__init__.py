@@ -1,0 +1,35 @@
+"""Data sets with noisy labels: batches that carry the index, loaders that live on the device, DataModules."""
+
+from noisylearn.data.arrays import Arrays
+from noisylearn.data.augment import Augment, crop_flip
+from noisylearn.data.batch import Batch
+from noisylearn.data.cifar import CIFAR10, CIFAR100
+from noisylearn.data.cifar_n import CIFAR10N, CIFAR100N
+from noisylearn.data.digits import Digits
+from noisylearn.data.fashion_mnist import FashionMNIST
+from noisylearn.data.human_labels import read_human_labels
+from noisylearn.data.indexed import IndexedDataset
+from noisylearn.data.module import NoisyDataModule
+from noisylearn.data.root import MissingDataError, data_root
+from noisylearn.data.split import stratified_split
+from noisylearn.data.tensor_loader import TensorLoader
+
+__all__ = [
+    "CIFAR10",
+    "CIFAR10N",
+    "CIFAR100",
+    "CIFAR100N",
+    "Arrays",
+    "Augment",
+    "Batch",
+    "Digits",
+    "FashionMNIST",
+    "IndexedDataset",
+    "MissingDataError",
+    "NoisyDataModule",
+    "TensorLoader",
+    "crop_flip",
+    "data_root",
+    "read_human_labels",
+    "stratified_split",
+]

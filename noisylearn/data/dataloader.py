@@ -1,0 +1,113 @@
+"""The CPU path: a stock ``DataLoader`` with torchvision transforms that mean the same as the device path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+from torchvision.transforms import v2
+
+from noisylearn.data.augment import Augment
+from noisylearn.data.batch import Batch
+from noisylearn.data.indexed import IndexedDataset
+
+
+class ImageDataset(Dataset[tuple[Tensor, int]]):
+    """Images and labels in memory as a map-style dataset.
+
+    Args:
+        images: ``(N, C, H, W)`` uint8.
+        targets: ``(N,)`` int64.
+        transform: From one ``(C, H, W)`` uint8 image to the network's input.
+
+    Example:
+        >>> dataset = ImageDataset(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([1, 0]), image_transform(4))
+        >>> dataset[0][0].dtype, dataset[0][1]
+        (torch.float32, 1)
+    """
+
+    def __init__(self, images: Tensor, targets: Tensor, transform: Callable[[Tensor], Any]) -> None:
+        self.images, self.targets, self.transform = images, targets, transform
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        """Return the transformed image and its label."""
+        return self.transform(self.images[index]), int(self.targets[index])
+
+
+def image_transform(
+    image_size: int,
+    augment: Augment | None = None,
+    normalize: tuple[Sequence[float], Sequence[float]] | None = None,
+) -> v2.Compose:
+    """Return torchvision transforms equal in meaning to what the device path does.
+
+    Args:
+        image_size: Side of the square images, in pixels.
+        augment: Crop and flip; None for none.
+        normalize: Per-channel (mean, std) on the scale 0..1; None leaves 0..1.
+
+    Example:
+        >>> image_transform(8, Augment(2), ([0.5], [0.25]))(torch.zeros(1, 8, 8, dtype=torch.uint8)).mean().item()
+        -2.0
+    """
+    steps: list[torch.nn.Module] = []
+    if augment is not None and augment.crop_padding:
+        steps.append(v2.RandomCrop(image_size, padding=augment.crop_padding))
+    if augment is not None and augment.flip:
+        steps.append(v2.RandomHorizontalFlip())
+    steps.append(v2.ToDtype(torch.float32, scale=True))
+    if normalize is not None:
+        steps.append(v2.Normalize(mean=list(normalize[0]), std=list(normalize[1])))
+    return v2.Compose(steps)
+
+
+def image_loader(
+    images: Tensor,
+    targets: Tensor,
+    transform: Callable[[Tensor], Any],
+    *,
+    batch_size: int,
+    shuffle: bool,
+    rows: Tensor | None = None,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+) -> DataLoader[Batch]:
+    """Return a stock ``DataLoader`` of `Batch`; Lightning adds the distributed sampler to it.
+
+    Its order comes from PyTorch's global generator, and it keeps no position: a run that must resume exactly in
+    mid-epoch needs the `TensorLoader`.
+
+    Args:
+        images: ``(N, C, H, W)`` uint8.
+        targets: ``(N,)`` int64, the labels given.
+        transform: From one image to the network's input.
+        batch_size: Samples per batch and process.
+        shuffle: Whether to draw the order anew every epoch.
+        rows: ``(M,)`` rows to serve; None serves all. ``Batch.index`` is the row either way.
+        num_workers: Worker processes.
+        pin_memory: Whether batches are put into page-locked memory for a GPU.
+
+    Example:
+        >>> images, targets = torch.zeros(3, 1, 4, 4, dtype=torch.uint8), torch.tensor([1, 0, 1])
+        >>> loader = image_loader(images, targets, image_transform(4), batch_size=2, shuffle=False)
+        >>> [batch.index.tolist() for batch in loader]
+        [[0, 1], [2]]
+    """
+    dataset: Dataset[Batch] = IndexedDataset(ImageDataset(images, targets, transform))
+    if rows is not None and len(rows) < len(images):
+        dataset = Subset(dataset, rows.tolist())
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        persistent_workers=num_workers > 0,
+    )

@@ -1,0 +1,39 @@
+"""Metrics of noisy-label learning: how well a score finds wrong labels, and how many of them are memorized.
+
+Pure functions, and `torchmetrics.Metric` classes over them whose states merge across processes. They need torch and
+torchmetrics only, no Lightning.
+
+Example:
+    >>> detection_auroc(scores=[0.9, 0.2, 0.4], is_noisy=[True, False, False])
+    1.0
+"""
+
+from noisylearn.metrics.detection import (
+    DetectionMetrics,
+    DetectionResult,
+    detection_auroc,
+    detection_average_precision,
+    evaluate_detection,
+    precision_at_n,
+)
+from noisylearn.metrics.memorization import (
+    MemorizationMetric,
+    MemorizedFraction,
+    fractions_from_counts,
+    memorization_counts,
+    memorized_fraction,
+)
+
+__all__ = [
+    "DetectionMetrics",
+    "DetectionResult",
+    "MemorizationMetric",
+    "MemorizedFraction",
+    "detection_auroc",
+    "detection_average_precision",
+    "evaluate_detection",
+    "fractions_from_counts",
+    "memorization_counts",
+    "memorized_fraction",
+    "precision_at_n",
+]

@@ -1,0 +1,87 @@
+"""`noisylearn fit | validate | test | predict`: Lightning's own command line over our methods and data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noisylearn import callbacks
+from noisylearn._compat import ModelCheckpoint, lightning_module
+# Importing the packages makes short class names resolve: `--model ELR --data Digits`.
+from noisylearn.data import NoisyDataModule
+from noisylearn.methods import NoisyLearner
+
+if TYPE_CHECKING:
+    from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+else:
+    LightningCLI = lightning_module("cli").LightningCLI
+
+LINKS = ("num_classes", "num_samples", "in_channels", "image_size", "noise_rate")
+
+
+class NoisyCLI(LightningCLI):
+    """Fits a method on a data set and writes a run folder."""
+
+    extra_callbacks: Sequence[Any] = ()
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add ``--run`` and link what the data knows to the model."""
+        parser.add_argument("--run", type=str | None, default=None, help="Run folder (default: runs/DATA-MODEL-SEED)")
+        parser.add_argument("--cell", type=str | None, default=None, help="Name of the table cell the run belongs to")
+        parser.add_argument("--reduced", type=bool, default=False, help="Mark a schedule shorter than the published one")
+        for name in LINKS:
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+
+    def before_instantiate_classes(self) -> None:
+        """Put everything that the run writes into its folder."""
+        config = self.config[self.subcommand]
+        names = [config[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model")]
+        config.run = config.run or str(Path("runs", "-".join([*names, str(config.seed_everything)]).lower()))
+        config.trainer.default_root_dir = config.run
+        if config.trainer.logger is None:
+            config.trainer.logger = False  # the run folder has metrics.csv; name a logger for more
+        if self.subcommand == "fit":
+            self.trainer_defaults["callbacks"] = [*run_callbacks(config), *self.extra_callbacks]
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration alone: a checkpoint restores state, the command line says what is run."""
+
+
+def run_callbacks(config: Any) -> list[Any]:
+    """Return the callbacks that every fit has: signals, meter, result, exact resume, graceful stop, checkpoint."""
+    folder = str(Path(config.run, "checkpoints"))
+    seed = None if isinstance(config.seed_everything, bool) else config.seed_everything
+    bar = [] if config.trainer.enable_progress_bar is False else [lightning_module("callbacks").RichProgressBar()]
+    return [
+        *bar,
+        callbacks.SignalTracker(),
+        callbacks.MemorizationMeter(),
+        callbacks.SignalWriter(),
+        callbacks.ResultWriter(cell=config.cell, seed=seed, reduced=config.reduced),
+        callbacks.ExactResume(),
+        callbacks.GracefulStop(),
+        ModelCheckpoint(folder, filename="{epoch}", save_last=True, enable_version_counter=False),
+    ]
+
+
+def run_cli(args: list[str], extra_callbacks: Sequence[Any] = ()) -> NoisyCLI:
+    """Parse ``args`` and run them.
+
+    Args:
+        args: What follows ``noisylearn`` on the command line, e.g. ``["fit", "--model", "ELR", "--data", "Digits"]``.
+        extra_callbacks: Callbacks for this call, beyond a fit's own.
+    """
+    cli = type("NoisyCLI", (NoisyCLI,), {"extra_callbacks": extra_callbacks})
+    parsed: NoisyCLI = cli(
+        NoisyLearner,
+        NoisyDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        save_config_kwargs={"overwrite": True},
+        load_from_checkpoint_support=False,
+        args=args,
+    )
+    return parsed
