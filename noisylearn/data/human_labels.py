@@ -30,7 +30,7 @@ def read_human_labels(path: str | Path) -> LabelSets:
 
     Args:
         path: A ``.npz`` file of integer arrays, or a ``.pt`` file as ``torch.save`` writes it for a dict of
-            NumPy arrays.
+            NumPy arrays or lists of integers.
 
     Returns:
         Name of the label set -> ``(N,)`` int64.
@@ -53,11 +53,16 @@ def read_human_labels(path: str | Path) -> LabelSets:
         raise ValueError(
             f"cannot read label sets from {path}: {error}; fetch the file again from its distributor"
         ) from error
-    for name, labels in sets.items():
-        if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind not in "iu":
-            found = getattr(labels, "dtype", type(labels).__name__), getattr(labels, "shape", ())
-            raise ValueError(f"label set {name!r} of {path} must be a 1-D integer array, got {found}")
-    return {str(name): labels.astype(np.int64) for name, labels in sets.items()}
+    return {str(name): _as_labels(labels, str(name), path) for name, labels in sets.items()}
+
+
+def _as_labels(labels: Any, name: str, path: Path) -> npt.NDArray[np.int64]:
+    if isinstance(labels, list) and all(type(label) is int for label in labels):
+        labels = np.array(labels, dtype=np.int64)  # CIFAR-100N's superclasses are lists
+    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind not in "iu":
+        found = f"{labels.dtype} {labels.shape}" if isinstance(labels, np.ndarray) else type(labels).__name__
+        raise ValueError(f"label set {name!r} of {path} must be a 1-D integer array, got {found}")
+    return labels.astype(np.int64)
 
 
 def find_label_file(root: Path, name: str, files: tuple[str, ...]) -> Path:

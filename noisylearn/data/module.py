@@ -180,14 +180,16 @@ class NoisyDataModule(LightningDataModule):
 
     def _draw(self, arrays: Arrays) -> NoisyLabels:
         kind, rate, seed = self.noise_kind, self.noise_rate, self.noise_seed
+        clean = arrays.train_targets.numpy()
         if arrays.noisy_targets is not None:
             labels = check_labels("noisy_targets", arrays.noisy_targets, self.num_classes)
             # The record has no "unknown": an unknown clean label counts as right, so its rate is a lower bound.
-            clean = np.where(arrays.train_targets < 0, labels, arrays.train_targets)
-            return NoisyLabels(labels, check_labels("train_targets", clean, self.num_classes), kind, rate, seed)
+            known = check_labels("train_targets", np.where(clean < 0, labels, clean), self.num_classes)
+            return NoisyLabels(labels, known, kind, rate, seed)
+        check_labels("train_targets", clean, self.num_classes)
         # Channels last, as PES flattens them: instance-dependent noise depends on the order of the pixels.
         images = arrays.train_images.permute(0, 2, 3, 1).numpy()
-        return make_noise(kind, arrays.train_targets.numpy(), self.num_classes, rate, seed, images=images)
+        return make_noise(kind, clean, self.num_classes, rate, seed, images=images)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the data, draw the noise, split. The second call does nothing, whatever the stage."""
