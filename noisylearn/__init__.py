@@ -1,2 +1,78 @@
-"""Noisy-label learning on PyTorch Lightning."""
+"""Noisy-label learning on PyTorch Lightning.
+
+Methods that learn from labels some of which are wrong, signals that find those labels while training goes on, and
+meters of what a network has memorized. Names are loaded when first used: ``noisylearn.losses`` and its neighbours need
+torch only.
+
+Example:
+    >>> import noisylearn
+    >>> noisylearn.SignalTracker.__name__
+    'SignalTracker'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from noisylearn.callbacks import (
+        ExactResume,
+        GracefulStop,
+        MemorizationMeter,
+        ResultWriter,
+        SignalTracker,
+        SignalWriter,
+    )
+    from noisylearn.data import Batch, IndexedDataset, NoisyDataModule, TensorLoader
+    from noisylearn.methods import ELR, CoTeaching, CrossEntropy, NoisyLearner, SmallLoss
+    from noisylearn.signals import Observation, Signal, SignalSet
+    from noisylearn.tables import Column, SampleTable
+
+_HOME = {
+    "callbacks": (
+        "ExactResume", "GracefulStop", "MemorizationMeter", "ResultWriter", "SignalTracker", "SignalWriter",
+    ),
+    "data": ("Batch", "IndexedDataset", "NoisyDataModule", "TensorLoader"),
+    "methods": ("ELR", "CoTeaching", "CrossEntropy", "NoisyLearner", "SmallLoss"),
+    "signals": ("Observation", "Signal", "SignalSet"),
+    "tables": ("Column", "SampleTable"),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULE_OF])
+
+
+__all__ = [
+    "ELR",
+    "Batch",
+    "CoTeaching",
+    "Column",
+    "CrossEntropy",
+    "ExactResume",
+    "GracefulStop",
+    "IndexedDataset",
+    "MemorizationMeter",
+    "NoisyDataModule",
+    "NoisyLearner",
+    "Observation",
+    "ResultWriter",
+    "SampleTable",
+    "Signal",
+    "SignalSet",
+    "SignalTracker",
+    "SignalWriter",
+    "SmallLoss",
+    "TensorLoader",
+    "__version__",
+]

@@ -1,8 +1,43 @@
-"""From configurations to runs, and from runs to tables."""
+"""From configurations to runs, and from runs to tables; each name is loaded when it is first used."""
 
-from noisylearn.bench.demo import demo_jobs, result_table, run_demo, write_page
-from noisylearn.bench.job import Job
-from noisylearn.bench.local import run_jobs
-from noisylearn.bench.recipes import recipe_files, recipe_job, recipe_names
+from __future__ import annotations
 
-__all__ = ["Job", "demo_jobs", "recipe_files", "recipe_job", "recipe_names", "result_table", "run_demo", "run_jobs", "write_page"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from noisylearn.bench.demo import demo_jobs, result_table, run_demo, write_page
+    from noisylearn.bench.job import Job
+    from noisylearn.bench.local import run_jobs
+    from noisylearn.bench.recipes import recipe_files, recipe_job, recipe_names
+
+_HOME = {
+    "Job": "job",
+    "demo_jobs": "demo",
+    "recipe_files": "recipes",
+    "recipe_job": "recipes",
+    "recipe_names": "recipes",
+    "result_table": "demo",
+    "run_demo": "demo",
+    "run_jobs": "local",
+    "write_page": "demo",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+__all__ = [
+    "Job",
+    "demo_jobs",
+    "recipe_files",
+    "recipe_job",
+    "recipe_names",
+    "result_table",
+    "run_demo",
+    "run_jobs",
+    "write_page",
+]

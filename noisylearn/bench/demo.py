@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +17,7 @@ from noisylearn.bench.local import run_jobs
 
 METHODS = ("CrossEntropy", "ELR", "CoTeaching")
 SEEDS = (0, 1, 2)
-DETECTORS = (("aum", "AUM"), ("wrong_events", "wrong events"), ("el2n", "EL2N"))
+DETECTORS = (("aum", "AUM"), ("wrong_events", "wrong\nevents"), ("el2n", "EL2N"))
 
 
 def demo_jobs(out: Path, epochs: int = 60, seeds: Sequence[int] = SEEDS) -> list[Job]:
@@ -43,6 +44,7 @@ def demo_jobs(out: Path, epochs: int = 60, seeds: Sequence[int] = SEEDS) -> list
                         "backbone": "digits_cnn",
                         "lr": 0.02,
                         "optimizer_args": {"momentum": 0.9, "weight_decay": 1e-3},
+                        "scheduler": "CosineAnnealingLR",
                     },
                 },
                 "data": {
@@ -122,13 +124,12 @@ def _train_images(run: Path) -> Any:
     return data.train_images.numpy()
 
 
-def _spread(values: Iterable[float | None]) -> str:
-    known = [v for v in values if v is not None]
+def _percent(values: Iterable[float | None]) -> str:
+    """Mean ± sample standard deviation, in per cent."""
+    known = [100 * v for v in values if v is not None]
     if not known:
         return "-"
-    if len(known) == 1:
-        return f"{known[0]:.3f}"
-    return f"{statistics.mean(known):.3f} ± {statistics.stdev(known):.3f}"
+    return f"{statistics.mean(known):.1f}" + (f"±{statistics.stdev(known):.1f}" if len(known) > 1 else "")
 
 
 def result_table(results: Sequence[dict[str, Any]]) -> Table:
@@ -144,19 +145,19 @@ def result_table(results: Sequence[dict[str, Any]]) -> Table:
         1
     """
     methods = list(dict.fromkeys(r["method"] for r in results))
-    table = Table(title=f"test accuracy, mean ± std, n = {len(results) // len(methods)}", title_justify="left")
-    table.add_column("method")
-    for name in ("last", "best (oracle)", "memorized"):
-        table.add_column(name, justify="right")
-    for _, title in DETECTORS:
-        table.add_column(f"{title}\nAUROC / AP", justify="right")
-    table.add_column("seconds", justify="right")
+    runs = len(results) // len(methods)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.title = f"Test accuracy and share of wrong labels memorized, in %, n = {runs}; AUROC / AP of the detection"
+    table.title_justify = "left"
+    table.add_column("method", no_wrap=True)
+    for name in ("last", "best\n(oracle)", "memorized", *(f"{title}" for _, title in DETECTORS), "s"):
+        table.add_column(name, justify="right", no_wrap=True)
     for method in methods:
         rows = [r for r in results if r["method"] == method]
         found = [_detector(rows, key) for key, _ in DETECTORS]
-        fields = [_spread(r[k] for r in rows) for k in ("test_last", "test_best", "memorized_last")]
+        fields = [_percent(r[k] for r in rows) for k in ("test_last", "test_best", "memorized_last")]
         seconds = statistics.mean(r["train_seconds"] for r in rows)
-        table.add_row(method, *fields, *found, f"{seconds:.1f}")
+        table.add_row(method, *fields, *found, f"{seconds:.0f}")
     return table
 
 
@@ -164,4 +165,4 @@ def _detector(rows: Sequence[dict[str, Any]], key: str) -> str:
     found = [r["detection"][key] for r in rows if key in r["detection"]]
     if not found:
         return "-"
-    return " / ".join(f"{statistics.mean(f[k] for f in found):.3f}" for k in ("auroc", "average_precision"))
+    return "/".join(f"{statistics.mean(f[k] for f in found):.3f}" for k in ("auroc", "average_precision"))

@@ -252,8 +252,8 @@ class NoisyDataModule(LightningDataModule):
         batch_size = self.batch_size if train else self.eval_batch_size
         trainer = self.trainer
         device = torch.device("cpu") if trainer is None else trainer.strategy.root_device
-        # Overfitting on a few batches means the same few in every epoch.
-        shuffle = train and not (trainer is not None and trainer.overfit_batches)
+        # Overfitting on a few batches means the same few in every epoch. (Lightning sets the flag undeclared.)
+        shuffle = train and not getattr(trainer, "overfit_batches", 0)
         if self.loader_kind == "dataloader":
             return image_loader(
                 images,

@@ -135,8 +135,7 @@ class DetectionMetrics(Metric):
     """`evaluate_detection` over scores that arrive in parts, on one or several processes.
 
     ``compute`` returns a dict of scalar tensors: ``auroc``, ``average_precision``, ``precision_at_n``,
-    ``num_missing``. It keeps all scores until ``reset`` (9 bytes a sample for float64), so use it for tables, not in
-    a step.
+    ``num_missing``. It keeps all scores until ``reset`` (16 bytes a sample), so use it for tables, not in a step.
 
     Args:
         higher_is_noisier: Whether a higher score means a more suspicious label.
@@ -161,6 +160,8 @@ class DetectionMetrics(Metric):
         self.higher_is_noisier = higher_is_noisier
         self.add_state("scores", default=[], dist_reduce_fx="cat")
         self.add_state("is_noisy", default=[], dist_reduce_fx="cat")
+        # A rank that saw no sample sends an empty tensor of this type: the states must have it too, or the gather fails.
+        self.set_dtype(torch.float64)
 
     def update(self, scores: Tensor, is_noisy: Tensor) -> None:
         """Add ``(B,)`` scores and ``(B,)`` bool ground truth.
@@ -170,12 +171,13 @@ class DetectionMetrics(Metric):
             ValueError: The shapes differ or are not 1-D.
         """
         scores, is_noisy = _check_inputs(scores, is_noisy)
-        self.scores.append(scores.detach().double())  # one dtype, so that ranks can be merged
-        self.is_noisy.append(is_noisy)
+        self.scores.append(scores.detach().to(self.dtype))
+        self.is_noisy.append(is_noisy.to(self.dtype))
 
     def compute(self) -> dict[str, Tensor]:
         """Return the figures over everything added since the last ``reset``."""
-        found = evaluate_detection(dim_zero_cat(self.scores), dim_zero_cat(self.is_noisy), self.higher_is_noisier)
+        is_noisy = dim_zero_cat(self.is_noisy).bool()
+        found = evaluate_detection(dim_zero_cat(self.scores), is_noisy, self.higher_is_noisier)
         return {name: torch.tensor(value, device=self.device) for name, value in vars(found).items()}
 
 

@@ -102,9 +102,12 @@ def _keeps_label(clean: Rows, flip: Doubles, draws: Doubles, num_classes: int) -
 def _scores(images: npt.NDArray[Any], rows: Rows, weights: Singles, own: int) -> Doubles:
     """Products of the images with one class's weights, (n, C) float64, minus infinity for the own class."""
     singles = np.empty((len(rows), weights.shape[1]), np.float32)
+    buffer = np.empty((_CHUNK, len(weights)), np.float32)  # once: a fresh one for every chunk costs page faults
     for start in range(0, len(rows), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        np.matmul(images[rows[part]].astype(np.float32), weights, out=singles[part])
+        chunk = rows[start : start + _CHUNK]
+        pixels = buffer[: len(chunk)]
+        pixels[...] = images[chunk]
+        np.matmul(pixels, weights, out=singles[start : start + _CHUNK])
     scores = singles.astype(np.float64)
     scores[:, own] = -np.inf
     second, first = np.partition(scores, -2, axis=1)[:, -2:].T
@@ -112,8 +115,8 @@ def _scores(images: npt.NDArray[Any], rows: Rows, weights: Singles, own: int) ->
     tied = np.flatnonzero(first - second < _UNDERFLOW + 1e-4 * np.abs(first))
     exact = weights.astype(np.float64)
     for start in range(0, len(tied), _CHUNK):
-        chunk = tied[start : start + _CHUNK]
-        scores[chunk] = images[rows[chunk]].astype(np.float32).astype(np.float64) @ exact
+        near = tied[start : start + _CHUNK]
+        scores[near] = images[rows[near]].astype(np.float32).astype(np.float64) @ exact
     scores[:, own] = -np.inf
     return scores
 

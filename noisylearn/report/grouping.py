@@ -6,12 +6,20 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from noisylearn.report.reading import Run, per_epoch
 from noisylearn.report.wording import NOTHING, percent
+
+
+class FigureText(NamedTuple):
+    """A `Figure` as text: mean, deviation (empty below two values), and "k of n" where some seeds have no value."""
+
+    mean: str
+    std: str
+    part: str
 
 
 @dataclass(frozen=True)
@@ -36,22 +44,24 @@ class Figure:
         """The sample standard deviation (``n - 1``), ``None`` below two values."""
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
-    def text(self, digits: int, scale: float = 1.0) -> str:
-        """Return ``"mean ± std"``, with how many seeds it stands on where some have no value.
+    def text(self, digits: int, scale: float = 1.0) -> FigureText:
+        """Return the figure as text.
 
         Args:
             digits: Decimals.
             scale: Factor before rounding, e.g. 100 for per cent.
 
         Example:
-            >>> Figure((0.5, 0.7), 2).text(1, scale=100), Figure((0.5,), 3).text(2), Figure((), 1).text(1)
-            ('60.0 ± 14.1', '0.50 (1 of 3)', '–')
+            >>> Figure((0.5, 0.7), 2).text(1, scale=100)
+            FigureText(mean='60.0', std='14.1', part='')
+            >>> Figure((0.5,), 3).text(2)
+            FigureText(mean='0.50', std='', part='1 of 3')
         """
-        if self.mean is None:
-            return NOTHING
-        deviation = "" if self.std is None else f" ± {scale * self.std:.{digits}f}"
-        part = "" if len(self.values) == self.expected else f" ({len(self.values)} of {self.expected})"
-        return f"{scale * self.mean:.{digits}f}{deviation}{part}"
+        return FigureText(
+            mean=NOTHING if self.mean is None else f"{scale * self.mean:.{digits}f}",
+            std="" if self.std is None else f"{scale * self.std:.{digits}f}",
+            part=f"{len(self.values)} of {self.expected}" if 0 < len(self.values) < self.expected else "",
+        )
 
 
 @dataclass(frozen=True)

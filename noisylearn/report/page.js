@@ -16,7 +16,7 @@
 
   const resolve = (value) => {
     if (typeof value === "string") return value.startsWith("--") ? colour(value) : value;
-    if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map(resolve);
+    if (Array.isArray(value)) return value.map(resolve);
     if (value === null || typeof value !== "object") return value;
     return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, resolve(part)]));
   };

@@ -21,7 +21,7 @@ from noisylearn.report.samples import (
     ranking_score,
     suspicious_rows,
 )
-from noisylearn.report.wording import NOTHING, count, percent, title
+from noisylearn.report.wording import MINUS, NOTHING, count, percent, title
 
 GALLERY_SIZE = 48
 NUM_PAIRS = 20
@@ -159,7 +159,7 @@ def _tile(run: Run, row: int, ranked_by: str, images: dict[int, str]) -> Tile:
         suggested=run.class_name(suggested),
         clean=run.class_name(clean) if clean >= 0 else None,
         wrong=None if clean < 0 else given != clean,
-        score=f"{float(run.column(ranked_by)[row]):.4g}",
+        score=f"{float(run.column(ranked_by)[row]):.3g}".replace("-", MINUS),
     )
 
 

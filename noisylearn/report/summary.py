@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from noisylearn.report.grouping import Group, noise_of
+from noisylearn.report.grouping import FigureText, Group, noise_of
 from noisylearn.report.reading import Run
 from noisylearn.report.wording import count, counted, duration, listing, percent
 
@@ -28,11 +28,11 @@ class Row:
 
     group: Group
     seeds: str
-    last: str
-    best: str
-    memorized: str
-    detection: tuple[tuple[str, str], ...]
-    seconds: str
+    last: FigureText
+    best: FigureText
+    memorized: FigureText
+    detection: tuple[tuple[FigureText, FigureText], ...]
+    seconds: FigureText
 
 
 def summary_row(group: Group) -> Row:
@@ -40,7 +40,7 @@ def summary_row(group: Group) -> Row:
     seconds = group.figure(lambda r: r.get("train_seconds"))
     return Row(
         group=group,
-        seeds=f"{len(group.runs)} (seed{'' if len(group.runs) == 1 else 's'} {group.seeds})",
+        seeds=f"n = {len(group.runs)}, seed{'' if len(group.runs) == 1 else 's'} {group.seeds}",
         last=group.figure(lambda r: r.get("test_last")).text(1, 100),
         best=group.figure(lambda r: r.get("test_best")).text(1, 100),
         memorized=group.figure(lambda r: r.get("memorized_last")).text(1, 100),
@@ -99,7 +99,8 @@ def _schedule(groups: Sequence[Group]) -> str:
         return f"{length}{reduced}, with the seeds named below"
     number = len(groups[0].runs)
     named = f"seed{'' if number == 1 else 's'} {seeds.pop()}"
-    times = "once" if number == 1 else counted(number, "time")
+    each = " each" if len(groups) > 1 else ""
+    times = "once" if number == 1 else counted(number, "time") + each
     return f"{length}{reduced}, {times} ({named})"
 
 

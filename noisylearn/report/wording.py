@@ -8,6 +8,7 @@ from collections.abc import Sequence
 ACRONYMS = {"aum": "AUM", "el2n": "EL2N", "ema": "EMA"}
 NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NOTHING = "–"
+MINUS = "\u2212"
 
 
 def count(number: int) -> str:

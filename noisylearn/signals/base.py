@@ -42,12 +42,16 @@ class Signal:
     Attributes:
         paper: Authors, short title and year.
         scores: What the signal reports.
+        cost: What it adds to a training step.
+        state: Bytes per sample, for the list of signals.
         columns: Its state.
         observed: What it stages for `advance` beyond the columns that are observed themselves.
     """
 
     paper: ClassVar[str]
     scores: ClassVar[tuple[Score, ...]]
+    cost: ClassVar[str] = "no extra pass"
+    state: ClassVar[str] = ""
     columns: tuple[Column, ...] = ()
     observed: tuple[Column, ...] = ()
 

@@ -34,6 +34,7 @@ class DataMaps(Signal):
     """
 
     paper = "Swayamdipta et al., Dataset Cartography, 2020; IDO, 2025"
+    state = "10 bytes"
     scores = (
         Score("wrong_events", "presentations predicted otherwise than given", higher_is_noisier=True),
         Score("confidence", "mean probability of the given label", higher_is_noisier=False),

@@ -41,6 +41,7 @@ class Forgetting(Signal):
     """
 
     paper = "Toneva et al., Example Forgetting, 2019"
+    state = "10 bytes"
     scores = (
         Score("learning_order", "rank of never learned, learned late, forgotten often", higher_is_noisier=True),
         Score("forgetting_events", "times a right prediction turned wrong", higher_is_noisier=None),

@@ -27,6 +27,7 @@ class GivenLabel(Signal):
     """
 
     paper = "none"
+    state = "2 bytes"
     scores = (Score("given", "the label in the training data", higher_is_noisier=None),)
     columns = (Column("given", torch.int16, merge="last", initial=-1),)
 

@@ -41,6 +41,7 @@ class LossStatistics(Signal):
     """
 
     paper = "Ravikumar et al., Cumulative Sample Loss, 2025"
+    state = "12 bytes"
     scores = (
         Score("loss_mean", "mean cross-entropy", higher_is_noisier=True),
         Score("loss_last", "cross-entropy at the last presentation", higher_is_noisier=True),

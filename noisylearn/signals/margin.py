@@ -32,6 +32,7 @@ class Margin(Signal):
     """
 
     paper = "Pleiss et al., Area Under the Margin, 2020"
+    state = "4 bytes"
     scores = (Score("aum", "mean logit margin of the given label", higher_is_noisier=False),)
     columns = (Column("margin_sum"),)
 

@@ -38,6 +38,7 @@ class MeanProbability(Signal):
     """
 
     paper = "Northcutt et al., Confident Learning, 2021 (averaged over epochs)"
+    state = "4 C bytes"
     scores = (
         Score("suggested", "most probable class on average", higher_is_noisier=None),
         Score("suggested_probability", "mean probability of the suggested class", higher_is_noisier=None),

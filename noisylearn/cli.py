@@ -1,0 +1,215 @@
+"""The command `noisylearn`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from noisylearn import __version__, catalog
+from noisylearn._checks import unknown_name
+from noisylearn.name_check import ABSTRACT, check_names
+
+TRAINING = {
+    "fit": "train a method on a data set and write a run folder",
+    "validate": "measure the accuracy on the evaluation sets",
+    "test": "measure the accuracy on the test set",
+    "predict": "give the class probabilities of the training set",
+}
+COMMANDS = (*TRAINING, "demo", "list", "report")
+LISTS = ("methods", "signals", "data", "models", "recipes")
+EXAMPLES = """\
+examples:
+  noisylearn demo
+  noisylearn fit --model ELR --model.backbone digits_cnn --data Digits --data.noise_rate 0.4 --trainer.max_epochs 20
+  noisylearn fit --recipe cifar10n/elr --recipe cifar10n/small
+  noisylearn fit --config runs/mine/config.yaml --ckpt_path runs/mine/checkpoints/last.ckpt    (resume)
+  noisylearn report runs/mine
+  noisylearn list methods
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands but the training ones, whose arguments are Lightning's.
+
+    Example:
+        >>> build_parser().parse_args(["list", "methods"]).what
+        'methods'
+    """
+    parser = argparse.ArgumentParser(
+        prog="noisylearn",
+        description="Learn from data some of whose labels are wrong, and find them.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"noisylearn {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    for name, text in TRAINING.items():
+        commands.add_parser(name, help=text, add_help=False)
+    demo = commands.add_parser("demo", help="what wrong labels do to a network, and what helps: digits, in a minute")
+    demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for runs and page (%(default)s)")
+    demo.add_argument("--epochs", type=int, default=60, help="length of a run (%(default)s)")
+    demo.add_argument("--workers", type=int, default=None, help="runs at a time (default: one per core)")
+    listing = commands.add_parser("list", help="what there is: " + ", ".join(LISTS))
+    listing.add_argument("what", metavar="{" + ",".join(LISTS) + "}")
+    report = commands.add_parser("report", help="one page from run folders")
+    report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
+    report.add_argument("--out", type=Path, default=None, help="the page (default: report.html in the first folder)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments without the program's name; by default the process's.
+
+    Returns:
+        The exit status: 0, 1 after an error told in its own words, 130 after Ctrl-C.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if args and args[0] in TRAINING:
+            return train(args)
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise ValueError(unknown_name("command", args[0], COMMANDS))
+        parsed = build_parser().parse_args(args)
+        if parsed.command == "list":
+            print_list(parsed.what)
+        elif parsed.command == "report":
+            from noisylearn.bench import write_page
+
+            out = parsed.out or parsed.runs[0] / "report.html"
+            print(write_page(parsed.runs, out, title=parsed.runs[0].name))
+        else:
+            from noisylearn.bench import run_demo
+
+            print(run_demo(parsed.out, parsed.epochs, parsed.workers))
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        if os.environ.get("NOISYLEARN_DEBUG"):
+            raise
+        print(f"noisylearn: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def train(args: Sequence[str]) -> int:
+    """Check the names, then hand the command to Lightning's command line.
+
+    Args:
+        args: The subcommand and its arguments; ``--recipe NAME`` stands for that recipe's files.
+
+    Returns:
+        The exit status.
+    """
+    command, rest = args[0], list(args[1:])
+    expanded, files = expand_recipes(rest)
+    check_names(expanded, files)
+    configs = [part for file in files for part in ("--config", str(file))]
+    print(f"noisylearn {command}: loading Lightning", flush=True)
+    from noisylearn.training_cli import run_cli
+
+    run_cli([command, *configs, *expanded])
+    return 0
+
+
+def expand_recipes(args: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Take ``--recipe NAME`` out of the arguments and return the rest and the recipes' files.
+
+    Args:
+        args: Arguments of a training command.
+
+    Raises:
+        ValueError: There is no such recipe, or no name follows.
+
+    Example:
+        >>> rest, files = expand_recipes(["--recipe", "cifar10n/elr", "--seed_everything", "1"])
+        >>> rest, [file.name for file in files]
+        (['--seed_everything', '1'], ['_base.yaml', 'elr.yaml'])
+    """
+    from noisylearn.bench.recipes import recipe_files
+
+    names: list[str] = []
+    rest: list[str] = []
+    remaining = iter(args)
+    for arg in remaining:
+        if arg == "--recipe":
+            name = next(remaining, None)
+            if name is None:
+                raise ValueError("`--recipe` needs a name, e.g. cifar10n/elr: see `noisylearn list recipes`")
+            names.append(name)
+        elif arg.startswith("--recipe="):
+            names.append(arg.removeprefix("--recipe="))
+        else:
+            rest.append(arg)
+    return rest, recipe_files(names)
+
+
+def print_list(what: str) -> None:
+    """Print what there is of one kind.
+
+    Args:
+        what: One of ``methods``, ``signals``, ``data``, ``models``, ``recipes``.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    if what not in LISTS:
+        raise ValueError(unknown_name("list", what, LISTS))
+    table = Table(box=None, pad_edge=False)
+    for title in HEADERS[what]:
+        table.add_column(title, overflow="fold")
+    for row in rows_of(what):
+        table.add_row(*row)
+    Console().print(table)
+
+
+HEADERS = {
+    "methods": ("name", "what", "paper", "cost", "state per sample"),
+    "signals": ("name", "what", "paper", "cost", "state per sample"),
+    "data": ("name", "what", "source"),
+    "models": ("name", "what"),
+    "recipes": ("name", "what"),
+}
+
+
+def rows_of(what: str) -> list[tuple[str, ...]]:
+    """Return the rows that `print_list` prints.
+
+    Args:
+        what: One of ``methods``, ``signals``, ``data``, ``models``, ``recipes``.
+
+    Example:
+        >>> [row[0] for row in rows_of("methods")]
+        ['CoTeaching', 'CrossEntropy', 'ELR', 'SmallLoss']
+    """
+    if what == "models":
+        return list(catalog.model_names().items())
+    if what == "recipes":
+        from noisylearn.bench.recipes import recipe_files, recipe_names
+
+        return [(name, _first_comment(recipe_files([name]))) for name in recipe_names()]
+    folder, base, keys = {
+        "methods": ("methods", "NoisyLearner", ("paper", "cost", "state")),
+        "signals": ("signals", "Signal", ("paper", "cost", "state")),
+        "data": ("data", "NoisyDataModule", ("paper",)),
+    }[what]
+    found = catalog.concrete(folder, base, ABSTRACT)
+    return [(i.name, i.summary, *(str(catalog.fact(i.name, k, folder) or "") for k in keys)) for i in found]
+
+
+def _first_comment(files: Sequence[Path]) -> str:
+    """The first comment line of the most specific file that has one."""
+    for file in reversed(files):
+        first = file.read_text(encoding="utf-8").split("\n", 1)[0]
+        if first.startswith("# "):
+            return first.removeprefix("# ")
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
