@@ -14,14 +14,15 @@ from rich.table import Table
 
 from noisylearn.bench.job import Job
 from noisylearn.bench.local import run_jobs
+from noisylearn.bench.recipes import merge, recipe_job
 
-METHODS = ("CrossEntropy", "ELR", "CoTeaching")
+METHODS = ("cross_entropy", "elr", "co_teaching")
 SEEDS = (0, 1, 2)
 DETECTORS = (("aum", "AUM"), ("wrong_events", "wrong\nevents"), ("el2n", "EL2N"))
 
 
 def demo_jobs(out: Path, epochs: int = 60, seeds: Sequence[int] = SEEDS) -> list[Job]:
-    """Return the demo's runs: digits with 40 % symmetric noise, three methods, one noise draw per seed.
+    """Return the demo's runs: the digits recipes, each seed with its own draw of the noise.
 
     Args:
         out: Folder of the run folders.
@@ -30,39 +31,16 @@ def demo_jobs(out: Path, epochs: int = 60, seeds: Sequence[int] = SEEDS) -> list
 
     Example:
         >>> [job.name for job in demo_jobs(Path("runs/demo"), seeds=[0])]
-        ['crossentropy-0', 'elr-0', 'coteaching-0']
+        ['digits-cross_entropy-0', 'digits-elr-0', 'digits-co_teaching-0']
     """
-    return [
-        Job(
-            out / f"{method.lower()}-{seed}",
-            {
-                "seed_everything": seed,
-                "cell": f"demo/{method}",
-                "model": {
-                    "class_path": method,
-                    "init_args": {
-                        "backbone": "digits_cnn",
-                        "lr": 0.02,
-                        "optimizer_args": {"momentum": 0.9, "weight_decay": 1e-3},
-                        "scheduler": "CosineAnnealingLR",
-                    },
-                },
-                "data": {
-                    "class_path": "Digits",
-                    "init_args": {
-                        "noise": "symmetric",
-                        "noise_rate": 0.4,
-                        "noise_seed": seed,
-                        "seed": seed,
-                        "batch_size": 64,
-                    },
-                },
-                "trainer": {"max_epochs": epochs, "enable_model_summary": False, "num_sanity_val_steps": 0},
-            },
-        )
-        for seed in seeds
-        for method in METHODS
-    ]
+    quiet = {"max_epochs": epochs, "enable_model_summary": False, "num_sanity_val_steps": 0}
+    jobs = []
+    for seed in seeds:
+        for method in METHODS:
+            job = recipe_job([f"digits/{method}"], seed, out)
+            changes = {"data": {"init_args": {"noise_seed": seed}}, "trainer": quiet}
+            jobs.append(Job(job.run, merge(job.config, changes)))
+    return jobs
 
 
 def run_demo(out: Path, epochs: int = 60, workers: int | None = None, console: Console | None = None) -> Path:
