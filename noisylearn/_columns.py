@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -24,7 +24,7 @@ class Column:
     Args:
         name: The column's name.
         dtype: ``torch.float32``, or ``torch.int16`` for counts and class ids (saturates at 32,767; torch has no
-            uint16 scatter on CPU).
+            uint16 scatter on CPU). What an int16 column sums must not be negative.
         width: Values per sample; 1 gives ``(N,)`` views, more gives ``(N, width)``.
         merge: How what is observed becomes state. ``"sum"``: every presentation is added, repeats included.
             ``"last"`` / ``"first"``: the last or first presentation since the last commit replaces the value.
@@ -54,6 +54,7 @@ class Column:
 
 SEEN = Column("n_seen", torch.int16)
 LAST_EPOCH = Column("last_epoch", torch.int16, merge="ordered", initial=-1)
+INT16_MAX = 32767
 
 
 class Matrix:
@@ -80,10 +81,34 @@ class Matrix:
         rows = self.data[:-1]
         return {c.name: squeeze(rows[:, self.slices[c.name]], c) for c in self.columns}
 
+    def pack(self, values: Mapping[str, Tensor], rows: int) -> Tensor:
+        """The values of one step, ``(rows, columns)``, laid out as this matrix is."""
+        parts = [_as_block(values[c.name], c, rows) for c in self.columns]
+        return torch.cat(parts, 1) if parts else self.data.new_zeros(rows, 0)
+
     def span(self, merge: Merge) -> slice:
         """The contiguous block of the columns with this merge (they are laid out in groups)."""
         spans = [self.slices[c.name] for c in self.columns if c.merge == merge]
         return slice(spans[0].start, spans[-1].stop) if spans else slice(0, 0)
+
+
+def _as_block(value: Tensor, column: Column, rows: int) -> Tensor:
+    shape = (rows,) if column.width == 1 else (rows, column.width)
+    if value.shape != shape:
+        raise ValueError(
+            f"`values[{column.name!r}]` must have shape {shape}, one row per index, got {tuple(value.shape)}"
+        )
+    if column.dtype == torch.int16:
+        if value.is_floating_point():
+            raise TypeError(f"`values[{column.name!r}]` must be integers, got {value.dtype}: make the column float32")
+        if value.dtype not in (torch.bool, torch.uint8, torch.int8, torch.int16):
+            value = value.clamp(-INT16_MAX - 1, INT16_MAX)
+    return value.detach().to(column.dtype).reshape(rows, column.width)
+
+
+def signature(columns: Iterable[Column]) -> list[str]:
+    """What must agree for one table's rows to be another's, as plain strings for a checkpoint."""
+    return [f"{c.name} {str(c.dtype).removeprefix('torch.')}[{c.width}] {c.merge}" for c in columns]
 
 
 def squeeze(block: Tensor, column: Column) -> Tensor:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 from noisylearn._checks import check_index, check_positive_int
 from noisylearn._columns import (
     DTYPES,
+    INT16_MAX,
     LAST_EPOCH,
     SEEN,
     Column,
@@ -28,12 +30,11 @@ from noisylearn._columns import (
     Views,
     grouped,
     row_bytes,
+    signature,
     squeeze,
 )
 
 Advance: TypeAlias = Callable[[Views, Views], Mapping[str, Tensor]]
-
-INT16_MAX = 32767
 
 
 def available_bytes(device: torch.device) -> int | None:
@@ -47,10 +48,10 @@ def available_bytes(device: torch.device) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "cpu":
         try:
-            with open("/proc/meminfo", encoding="ascii") as file:
-                fields = dict(line.split(":", 1) for line in file)
+            lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         except OSError:  # not Linux
             return None
+        fields = dict(line.split(":", 1) for line in lines)
         return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
     return None
 
@@ -134,8 +135,15 @@ class SampleTable:
         return self._left_out.device
 
     def to(self, device: torch.device | str) -> SampleTable:
-        """Move the table to ``device``, in place, and return it."""
-        device = torch.device(device)
+        """Move the table to ``device``, in place, and return it.
+
+        Raises:
+            MemoryError: It cannot fit there; the message has the number of bytes.
+        """
+        device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0"
+        if device == self.device:
+            return self
+        self._refuse_if_too_large(device)
         for matrix in (*self._state.values(), *self._staged.values()):
             matrix.data = matrix.data.to(device)
         self._left_out, self._misplaced = self._left_out.to(device), self._misplaced.to(device)
@@ -169,12 +177,17 @@ class SampleTable:
         Args:
             index: ``(B,)`` int64 row numbers, without repeats.
             values: Column name to ``(B,)`` or ``(B, width)``.
+
+        Raises:
+            KeyError: A column is unknown.
         """
         index, views = self._on_device(index), self.views()
         for name, value in values.items():
+            if name not in views:
+                raise KeyError(f"`values` must be among the columns {sorted(views)}, got {name!r}")
             views[name][index] = value.to(views[name].device, views[name].dtype)
 
-    def observe(self, index: Tensor, values: Mapping[str, Tensor]) -> None:
+    def observe(self, index: Tensor, values: Mapping[str, Tensor], finite: Tensor | None = None) -> None:
         """Stage what one step saw. Nothing waits for the device.
 
         A sample with a non-finite value is left out whole and counted (`commit` reports it); repeats inside the batch
@@ -183,25 +196,35 @@ class SampleTable:
         Args:
             index: ``(B,)`` int64 row numbers.
             values: One tensor ``(B,)`` or ``(B, width)`` for every staged column except ``n_seen``.
+            finite: ``(B,)`` bool, False for samples that are not finite although their values are: a prediction, say,
+                whose logits are NaN.
 
         Raises:
             KeyError: A column is missing or unknown.
+            TypeError: The indices, or the values of an int16 column, are not integers.
+            ValueError: A value has another shape.
             IndexError: An index is out of range (on the CPU at once; on a GPU at the next commit).
         """
         self._check_names(values)
         index = self._on_device(index)
-        batch = {dtype: self._pack(dtype, index, values) for dtype in DTYPES}
-        finite = batch[torch.float32].isfinite().all(1)
+        if not len(index):
+            return
+        values = {"n_seen": torch.ones_like(index, dtype=torch.int16), **values}
+        batch = {dtype: matrix.pack(values, len(index)) for dtype, matrix in self._staged.items()}
+        kept = batch[torch.float32].isfinite().all(1)
+        if finite is not None:
+            kept &= finite
         inside = (index >= 0) & (index < self.num_samples)
-        self._left_out += (~finite).sum()
+        self._left_out += (~kept).sum()
         self._misplaced += (~inside).sum()
         trash = self.num_samples
-        row = torch.where(finite & inside, index, trash)
+        row = torch.where(kept & inside, index, trash)
 
-        ints, floats = self._staged[torch.int16], self._staged[torch.float32]
+        ints, sums = self._staged[torch.int16], self._staged[torch.int16].span("sum")
+        before = ints.data[:, sums].index_select(0, row)
         if any(c.merge != "sum" for c in self.staged_columns):
             first_of_batch, last_of_batch = _run_ends(row)
-            fresh = ints.data[:, ints.slices["n_seen"]].index_select(0, row)[:, 0] == 0
+            fresh = before[:, ints.slices["n_seen"].start] == 0
             where = {
                 "first": torch.where(first_of_batch & fresh, row, trash),
                 "last": torch.where(last_of_batch, row, trash),
@@ -211,10 +234,13 @@ class SampleTable:
                     span = matrix.span("first" if merge == "first" else "last")
                     if span.stop > span.start:
                         matrix.data[:, span].index_copy_(0, target, batch[dtype][:, span])
-        for dtype, matrix in ((torch.float32, floats), (torch.int16, ints)):
-            span = matrix.span("sum")
-            if span.stop > span.start:
-                matrix.data[:, span].index_add_(0, row, batch[dtype][:, span])
+        # A count at 32,767 stays; one that a repeat inside the batch took past it has wrapped: `commit` mends that.
+        room = (before >= 0) & (before < INT16_MAX)
+        ints.data[:, sums].index_add_(0, row, batch[torch.int16][:, sums] * room)
+        floats = self._staged[torch.float32]
+        span = floats.span("sum")
+        if span.stop > span.start:
+            floats.data[:, span].index_add_(0, row, batch[torch.float32][:, span])
 
     def _check_names(self, values: Mapping[str, Tensor]) -> None:
         expected = {c.name for c in self.staged_columns} - {"n_seen"}
@@ -222,18 +248,10 @@ class SampleTable:
             missing, extra = sorted(expected - values.keys()), sorted(values.keys() - expected)
             raise KeyError(f"`values` must have the columns {sorted(expected)}; missing {missing}, unknown {extra}")
 
-    def _pack(self, dtype: torch.dtype, index: Tensor, values: Mapping[str, Tensor]) -> Tensor:
-        """The batch's values of one dtype, laid out as the staged matrix is."""
-        columns = self._staged[dtype].columns
-        if not columns:
-            return torch.zeros(len(index), 0, dtype=dtype, device=self.device)
-        ones = torch.ones_like(index) if dtype == torch.int16 else None
-        parts = [ones if c.name == "n_seen" and ones is not None else values[c.name].detach() for c in columns]
-        if all(c.width == 1 for c in columns):
-            return torch.stack([p.to(dtype) for p in parts], dim=1)
-        return torch.cat([p.to(dtype).reshape(len(index), c.width) for p, c in zip(parts, columns, strict=True)], 1)
-
     def _on_device(self, index: Tensor) -> Tensor:
+        if index.is_floating_point() or index.ndim != 1:
+            found = f"{tuple(index.shape)} {index.dtype}"
+            raise TypeError(f"`index` must be (B,) integers, got {found}: pass positions in the training set")
         if index.device.type == "cpu":  # free here; on a GPU it would be a wait in every step
             check_index(index.numpy(), self.num_samples)
         return index.to(self.device, torch.int64, non_blocking=True)
@@ -249,41 +267,42 @@ class SampleTable:
         together.
 
         Args:
-            epoch: Number of the epoch that the staged rows belong to, 0 or more.
-            advance: ``(state, staged) -> new values`` of the ``"ordered"`` columns, both given as views over all
-                rows; only rows that were staged take the new values.
+            epoch: Number of the epoch that the staged rows belong to, in [0, 32767].
+            advance: ``(state, staged) -> new values`` of ``"ordered"`` columns, both given as views over all rows; only
+                rows that were staged take the new values.
 
         Returns:
             How many observations this rank left out because a value was NaN or infinite.
 
         Raises:
+            ValueError: ``epoch`` is out of range.
+            KeyError: ``advance`` returned something that is no ordered column.
             IndexError: An index was out of range since the last commit.
         """
+        if not 0 <= epoch <= INT16_MAX:
+            raise ValueError(f"`epoch` must be in [0, {INT16_MAX}], got {epoch}: count the passes over the data from 0")
         self._merge_ranks()
         staged = self._staged[torch.float32].views() | self._staged[torch.int16].views()
-        # A staged count that passed 32,767 has wrapped to a negative number.
         for column in self._staged[torch.int16].columns:
-            if column.merge == "sum":
+            if column.merge == "sum":  # past 32,767 a staged count has wrapped to a negative number
                 staged[column.name].copy_(torch.where(staged[column.name] < 0, INT16_MAX, staged[column.name]))
         state = self.views()
-        stamp = min(epoch, INT16_MAX)
-        seen = (staged["n_seen"] > 0) & (state["last_epoch"] != stamp)
+        seen = (staged["n_seen"] > 0) & (state["last_epoch"] != epoch)
         ordered = dict(advance(state, staged)) if advance is not None else {}
+        known = [c.name for c in self.columns if c.merge == "ordered" and c != LAST_EPOCH]
+        if not ordered.keys() <= set(known):
+            raise KeyError(f"`advance` must return some of the ordered columns {known}, got {sorted(ordered)}")
+        ordered["last_epoch"] = torch.full_like(state["last_epoch"], epoch)
+        # All are computed before one is written: what `advance` returned may be a view of another column.
+        new = {c: _rows_where(seen, _fit(ordered[c.name], c), state[c.name]) for c in self.columns if c.name in ordered}
+        for column, value in new.items():
+            state[column.name].copy_(value)
         for column in self.columns:
-            name, old = column.name, state[column.name]
-            if name == "last_epoch":
-                new = torch.full_like(old, stamp)
-            elif column.merge == "ordered":
-                if name not in ordered:
-                    continue
-                new = ordered[name]
-            elif column.merge == "sum":
-                new = old.to(torch.int32) + staged[name] if column.dtype == torch.int16 else old + staged[name]
-            else:
-                new = staged[name]
-            if column.dtype == torch.int16:
-                new = new.clamp(-INT16_MAX - 1, INT16_MAX).to(torch.int16)
-            old.copy_(torch.where(seen if column.width == 1 else seen[:, None], new, old))
+            if column.merge != "ordered":
+                old, value = state[column.name], staged[column.name]
+                if column.merge == "sum":
+                    value = old + (value.to(torch.int32) if column.dtype == torch.int16 else value)
+                old.copy_(_rows_where(seen, _fit(value, column), old))
         return self._finish_commit()
 
     def _merge_ranks(self) -> None:
@@ -336,8 +355,8 @@ class SampleTable:
         world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
         out: dict[str, Any] = {
             "num_samples": self.num_samples,
-            "columns": [f"{c.name}:{c.width}" for c in self.columns],
-            "staged_columns": [f"{c.name}:{c.width}" for c in self.staged_columns],
+            "columns": signature(self.columns),
+            "staged_columns": signature(self.staged_columns),
             "world_size": world,
             "num_non_finite": self.num_non_finite + int(self._left_out),
         }
@@ -361,7 +380,7 @@ class SampleTable:
                 "resume with the training set that the checkpoint was made on"
             )
         for key, columns in (("columns", self.columns), ("staged_columns", self.staged_columns)):
-            mine = [f"{c.name}:{c.width}" for c in columns]
+            mine = signature(columns)
             if state[key] != mine:
                 raise ValueError(
                     f"the saved table has the {key} {state[key]}, this one {mine}: resume with the same signals"
@@ -370,6 +389,8 @@ class SampleTable:
             for dtype, matrix in group.items():
                 matrix.data[:-1].copy_(state[f"{key}_{'float' if dtype == torch.float32 else 'int'}"])
         self.num_non_finite = int(state["num_non_finite"])
+        self._left_out.zero_()
+        self._misplaced.zero_()
         self._restore_stage_by_rank(int(state["world_size"]))
 
     def _restore_stage_by_rank(self, saved_world: int) -> None:
@@ -384,6 +405,17 @@ class SampleTable:
                 f"are restored, about {staged * (saved_world - 1)} of the other ranks are lost for that epoch",
                 stacklevel=3,
             )
+
+
+def _fit(value: Tensor, column: Column) -> Tensor:
+    """What was computed at commit, in the column's dtype; int16 saturates."""
+    if column.dtype == torch.int16 and value.dtype != torch.int16:
+        value = value.clamp(-INT16_MAX - 1, INT16_MAX)
+    return value.to(column.dtype)
+
+
+def _rows_where(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(rows if old.ndim == 1 else rows[:, None], new, old)
 
 
 def _run_ends(row: Tensor) -> tuple[Tensor, Tensor]:

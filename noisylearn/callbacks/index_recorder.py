@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -51,6 +52,47 @@ class RecordingSampler:
         return [self._yielded.popleft() for _ in range(min(count, len(self._yielded)))]
 
 
+class RecordingProcess:
+    """Stands before a strategy's ``process_dataloader`` and shows each training loader that it returns.
+
+    Args:
+        process: The method as it was.
+        trainer: The Trainer that calls it.
+        show: Called with the processed loader.
+    """
+
+    def __init__(self, process: Callable[[Any], Any], trainer: Any, show: Callable[[Any], None]) -> None:
+        self.wrapped = process
+        self._trainer, self._show = trainer, show
+
+    def __call__(self, dataloader: Any) -> Any:
+        dataloader = self.wrapped(dataloader)
+        if self._trainer.training:
+            self._show(dataloader)
+        return dataloader
+
+
+def unwrap(owner: Any, name: str, wrapper: Any) -> None:
+    """Take one wrapper out of those around ``owner.name``: several callbacks wrap, and end in any order.
+
+    Args:
+        owner: The object whose attribute was wrapped.
+        name: The attribute.
+        wrapper: The wrapper to take out; it has what it wraps as ``wrapped``.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> inner = RecordingSampler([3])
+        >>> loader = SimpleNamespace(sampler=RecordingSampler(inner))
+        >>> unwrap(loader, "sampler", inner)
+        >>> loader.sampler.wrapped
+        [3]
+    """
+    while (found := getattr(owner, name)) is not wrapper:
+        owner, name = found, "wrapped"
+    setattr(owner, name, wrapper.wrapped)
+
+
 class IndexRecorder:
     """Records the training loader's indices, with no change to dataset or batches.
 
@@ -58,14 +100,14 @@ class IndexRecorder:
     the loader and before the first iterator exists; `detach` puts everything back.
 
     Example:
-        >>> IndexRecorder().loader is None
-        True
+        >>> IndexRecorder().detach()  # nothing was attached
     """
 
     def __init__(self) -> None:
-        self.loader: Any = None
+        self._trainer: Any = None
+        self._process: RecordingProcess | None = None
+        self._loader: Any = None
         self._sampler: RecordingSampler | None = None
-        self._strategy: Any = None
 
     def attach(self, trainer: Any) -> None:
         """Record the training loader that ``trainer`` will make.
@@ -74,42 +116,38 @@ class IndexRecorder:
             trainer: A Trainer whose strategy is set up.
         """
         self.detach()
-        strategy = self._strategy = trainer.strategy
-        process = type(strategy).process_dataloader
-
-        def process_and_record(dataloader: Any) -> Any:
-            dataloader = process(strategy, dataloader)
-            if trainer.training:
-                self._record(dataloader)
-            return dataloader
-
-        strategy.process_dataloader = process_and_record
+        self._trainer = trainer
+        self._process = RecordingProcess(trainer.strategy.process_dataloader, trainer, self._record)
+        trainer.strategy.process_dataloader = self._process
 
     def _record(self, loader: Any) -> None:
         self._restore_sampler()
-        self.loader = loader
         if recordable(loader) is None:
+            self._loader = loader
             self._sampler = RecordingSampler(loader.batch_sampler.sampler)
             loader.batch_sampler.sampler = self._sampler
 
     def _restore_sampler(self) -> None:
         if self._sampler is not None:
-            self.loader.batch_sampler.sampler = self._sampler.wrapped
-        self.loader = self._sampler = None
+            unwrap(self._loader.batch_sampler, "sampler", self._sampler)
+        self._loader = self._sampler = None
 
     def detach(self) -> None:
         """Put the loader's sampler and the strategy's method back."""
         self._restore_sampler()
-        if self._strategy is not None:
-            vars(self._strategy).pop("process_dataloader", None)
-        self._strategy = None
+        if self._process is not None:
+            strategy = self._trainer.strategy
+            unwrap(strategy, "process_dataloader", self._process)
+            method = strategy.process_dataloader
+            if getattr(method, "__func__", None) is type(strategy).process_dataloader:  # nobody else's: no shadow
+                del strategy.process_dataloader
+        self._trainer = self._process = None
 
-    def take(self, count: int, last_batch: bool) -> Tensor:
+    def take(self, count: int) -> Tensor:
         """Return the row numbers of the batch that was just trained on.
 
         Args:
             count: Rows in the batch.
-            last_batch: Whether it is the epoch's last, which may be short.
 
         Returns:
             ``(count,)`` int64 on the CPU.
@@ -118,18 +156,25 @@ class IndexRecorder:
             ValueError: The loader does not tell (the message says why), or rows were dropped on the way.
             TypeError: The indices are not integers.
         """
-        if self._sampler is None:
-            reason = recordable(self.loader)
+        reason = recordable(self._trainer.train_dataloader)
+        if reason is not None or self._sampler is None:
             raise ValueError(f"the sample index cannot be recorded: {reason}: {YIELD_IT}")
-        size = self.loader.batch_size
-        if count != size and not last_batch:
+        indices = self._sampler.take(self._loader.batch_sampler.batch_size)
+        if count != len(indices):
             raise ValueError(
-                f"the batch has {count} rows where the sampler gave {size}, so rows and indices no longer match: {YIELD_IT}"
+                f"the batch has {count} rows where the sampler gave {len(indices)}, so rows and indices do not match: "
+                f"{YIELD_IT}"
             )
-        indices = self._sampler.take(count)
-        if any(isinstance(i, bool) or not hasattr(i, "__index__") for i in indices):
-            raise TypeError(f"the sampler must yield integers, got {indices[0]!r}: {YIELD_IT}")
-        return torch.tensor(indices, dtype=torch.int64)
+        return torch.tensor([_as_int(i) for i in indices], dtype=torch.int64)
+
+
+def _as_int(index: Any) -> int:
+    try:
+        if not isinstance(index, bool):
+            return operator.index(index)
+    except TypeError:
+        pass  # told below, as for a bool
+    raise TypeError(f"the sampler must yield integers, got {index!r}: {YIELD_IT}")
 
 
 def recordable(loader: Any) -> str | None:
@@ -143,9 +188,11 @@ def recordable(loader: Any) -> str | None:
         True
         >>> recordable(DataLoader([1, 2, 3], batch_size=None))
         '`batch_size=None` leaves no batch sampler'
+        >>> recordable({"labelled": DataLoader([1])})
+        'the training loader is a dict, not one torch DataLoader'
     """
     if not isinstance(loader, DataLoader):
-        return f"the training loader is a {type(loader).__name__}, not a torch DataLoader"
+        return f"the training loader is a {type(loader).__name__}, not one torch DataLoader"
     if isinstance(loader.dataset, IterableDataset):
         return "an IterableDataset has no positions"
     if loader.batch_sampler is None:

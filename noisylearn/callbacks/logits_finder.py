@@ -87,13 +87,11 @@ class LogitsFinder:
         outputs, self._active, self._outputs = self._outputs, False, []
         if self._name is not None:
             if len(outputs) != 1:
-                times = "not at all" if not outputs else f"{len(outputs)} times"
-                raise ValueError(
-                    f"`logits`: the submodule {self._name!r} ran {times} in one training step; it must run once. "
-                    f"Way out: {HOW}"
-                )
+                raise ValueError(_ran(self._name, len(outputs)))
             return self._check(outputs[0][1], rows)
         found = [(n, o) for n, o in outputs if _is_logits(o, rows) and o.shape[1] >= max(num_classes, 2)]
+        if len(found) > 1 and len({n for n, _ in found}) == 1:
+            raise ValueError(_ran(found[0][0], len(found)))
         if len(found) != 1:
             seen = ", ".join(f"{n}: {_describe(o)}" for n, o in outputs) or "none ran"
             raise ValueError(
@@ -101,9 +99,9 @@ class LogitsFinder:
                 f"outputs of this step: {seen}. Way out: {HOW}"
             )
         self.stop()
-        self._name, logits = found[0]
+        self._name = found[0][0]
         self._handles = self._hook(self._name, self._modules[self._name])
-        return logits
+        return self._check(found[0][1], rows)
 
     def _check(self, logits: Any, rows: int) -> Tensor:
         if not _is_logits(logits, rows):
@@ -112,6 +110,11 @@ class LogitsFinder:
             )
         assert isinstance(logits, Tensor)
         return logits
+
+
+def _ran(name: str, times: int) -> str:
+    often = f"{times} times" if times else "not at all"
+    return f"`logits`: the submodule {name!r} ran {often} in one training step; it must run once. Way out: {HOW}"
 
 
 def _describe(value: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from noisylearn.callbacks.index_recorder import IndexRecorder
@@ -25,6 +24,7 @@ class StepReader:
             ``"logits"``, else the one submodule that makes them.
 
     Example:
+        >>> import torch
         >>> reader = StepReader()
         >>> reader.target({"image": torch.zeros(2, 3), "label": torch.tensor([1, 0])}).tolist()
         [1, 0]
@@ -33,6 +33,7 @@ class StepReader:
     def __init__(self, index: Key | None = None, target: Key | None = None, logits: Key | None = None) -> None:
         self._index, self._target, self._logits = index, target, logits
         self.recorder = IndexRecorder()
+        self.recorded = False
         self._finder: LogitsFinder | None = None
         self._checked = False
 
@@ -50,21 +51,21 @@ class StepReader:
 
     def start_step(self, module: Any) -> None:
         """Listen for the logits of the step that follows."""
-        if not self._checked and self._finder is None and not callable(self._logits):
-            name = self._logits if isinstance(self._logits, str) else None
-            if name is None or name in dict(module.named_modules()):
+        if not self._checked and self._finder is None:
+            name = self._logits
+            if name is None or (isinstance(name, str) and name in dict(module.named_modules())):
                 self._finder = LogitsFinder(module, name)
         if self._finder is not None:
             self._finder.start_step()
 
-    def end_step(self, batch: Any, outputs: Any, last_batch: bool) -> Observation | None:
+    def end_step(self, batch: Any, outputs: Any) -> Observation | None:
         """Return what the step showed, or None if it was skipped (``training_step`` returned None).
 
         Raises:
             ValueError: Something was not found; the message says what the batch and the outputs hold.
         """
         targets = self.target(batch)
-        index = self.index(batch, len(targets), last_batch)
+        index = self.index(batch, len(targets) if targets.ndim else 1)
         skipped = isinstance(outputs, Mapping) and not outputs
         if skipped:
             return None
@@ -73,15 +74,17 @@ class StepReader:
             self._check_once(logits, targets)
         return Observation(index.to(logits.device, non_blocking=True), logits, targets)
 
-    def index(self, batch: Any, rows: int, last_batch: bool) -> Tensor:
-        """Return the batch's row numbers."""
+    def index(self, batch: Any, rows: int) -> Tensor:
+        """Return the batch's row numbers: positions in ``loader.dataset`` if they are `recorded`."""
+        self.recorded = False
         if self._index is not None:
             return _as_tensor("index", _pick(batch, self._index, "index"))
         if _is_batch(batch):
             return _as_tensor("index", batch.index)
         if isinstance(batch, Mapping) and "index" in batch:
             return _as_tensor("index", batch["index"])
-        return self.recorder.take(rows, last_batch)
+        self.recorded = True
+        return self.recorder.take(rows)
 
     def target(self, batch: Any) -> Tensor:
         """Return the batch's given labels."""
@@ -156,8 +159,8 @@ def describe(value: Any) -> str:
     """Return what a batch or an output holds, in one line: keys, types and shapes.
 
     Example:
-        >>> describe((torch.zeros(2, 3), [1]))
-        'tuple (tensor (2, 3) float32, list of 1)'
+        >>> describe([torch.zeros(2, 3), {"a": 1}])
+        'list [tensor (2, 3) float32, dict {a: int}]'
     """
     if isinstance(value, Tensor):
         return f"tensor {tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
@@ -166,5 +169,5 @@ def describe(value: Any) -> str:
     if isinstance(value, tuple):
         return "tuple (" + ", ".join(describe(v) for v in value) + ")"
     if isinstance(value, list):
-        return f"list of {len(value)}"
+        return "list [" + ", ".join(describe(v) for v in value[:4]) + (", ...]" if len(value) > 4 else "]")
     return type(value).__name__

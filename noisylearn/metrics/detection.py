@@ -160,7 +160,7 @@ class DetectionMetrics(Metric):
         self.higher_is_noisier = higher_is_noisier
         self.add_state("scores", default=[], dist_reduce_fx="cat")
         self.add_state("is_noisy", default=[], dist_reduce_fx="cat")
-        # A rank that saw no sample sends an empty tensor of this type: the states must have it too, or the gather fails.
+        # A rank without samples sends an empty tensor of this type; the gather fails unless the states have it too.
         self.set_dtype(torch.float64)
 
     def update(self, scores: Tensor, is_noisy: Tensor) -> None:

@@ -132,7 +132,7 @@ def distribution(shown: Histogram) -> Spec:
         "barmode": "overlay",
         "bargap": 0,
         "xaxis": {"hoverformat": ".4~g", "zeroline": False},
-        "yaxis": {"tickformat": ".0~%", "title": {"text": "share of the part"}, "nticks": 6, "rangemode": "tozero"},
+        "yaxis": {"tickformat": ".0~%", "title": {"text": "share of each part"}, "nticks": 6, "rangemode": "tozero"},
         "hovermode": "x unified",
     }
     return {"data": bars, "layout": layout}
@@ -161,7 +161,8 @@ def heatmap(counts: npt.NDArray[np.int64], names: Sequence[str], column_title: s
         "zmax": 1,
         "colorscale": [list(stop) for stop in stops],
         "showscale": False,
-        "hovertemplate": f"given %{{y}}, {column_title} %{{x}}<br>%{{z:.1%}} of the row (%{{customdata}})<extra></extra>",
+        "hovertemplate": f"given %{{y}}, {column_title} %{{x}}<br>"
+        + "%{z:.1%} of the row (%{customdata})<extra></extra>",
     }
     if len(names) <= MAX_CLASSES_WITH_TEXT:
         trace |= {"text": texts, "texttemplate": "%{text}", "xgap": 2, "ygap": 2}

@@ -26,8 +26,13 @@ HERE = Path(__file__).parent
 
 CURVES = (
     ("test_accuracy", "Test accuracy", "on samples never trained on, whose labels are right", False),
-    ("memorized", "Memorized", "wrongly labelled training samples predicted as their wrong label", True),
-    ("correct_on_wrong", "Correct all the same", "wrongly labelled training samples predicted as their true class", True),
+    ("memorized", "Memorized", "wrongly labelled training samples, predicted as that label", True),
+    (
+        "correct_on_wrong",
+        "Correct all the same",
+        "wrongly labelled training samples, predicted as their true class",
+        True,
+    ),
 )
 
 
@@ -83,16 +88,14 @@ def build_report(runs: Sequence[Path], out: Path, *, title: str, gallery: Galler
         first_score=_first_score(shown),
         has_images=gallery is not None,
         gallery_size=GALLERY_SIZE,
-        provenance=[
-            (name, run, provenance(run)) for name, run in zip(run_names(loaded), loaded, strict=True)
-        ],
+        provenance=[(name, run, provenance(run)) for name, run in zip(run_names(loaded), loaded, strict=True)],
         figures=figures,
         colour=colour,
         dash=dash,
         num_colours=NUM_COLOURS,
         style=_verbatim("page.css"),
         script=_verbatim("page.js"),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704  # our own dependency's code, not data
+        plotly=Markup(get_plotlyjs()),  # our own dependency's code, not data
     )
     return _write(Path(out), text)
 
@@ -136,7 +139,7 @@ def _first_score(shown: Sequence[Shown]) -> str:
 
 
 def _verbatim(name: str) -> Any:
-    return Markup((HERE / name).read_text(encoding="utf-8"))  # noqa: S704  # a file of this package, not data
+    return Markup((HERE / name).read_text(encoding="utf-8"))  # a file of this package, not data
 
 
 def _write(out: Path, text: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,11 @@ from noisylearn.report.samples import (
 )
 from noisylearn.report.wording import MINUS, NOTHING, count, percent, title
 
+DIRECTIONS: dict[bool | None, str] = {
+    True: "Higher is more suspicious.",
+    False: "Lower is more suspicious.",
+    None: "Neither end alone marks a wrong label.",
+}
 GALLERY_SIZE = 48
 NUM_PAIRS = 20
 
@@ -47,7 +53,7 @@ class Tile:
     index: int
     image: str | None
     given: str
-    suggested: str
+    suggested: str | None
     clean: str | None
     wrong: bool | None
     score: str
@@ -108,6 +114,7 @@ def _shown(group: Group, run: Run, images: dict[int, str]) -> Shown:
     rows = suspicious_rows(run, GALLERY_SIZE)
     ranked_by = ranking_score(run)
     known = bool((run.column("clean") >= 0).any())
+    others = ["suggested"] * run.has_suggestions + ["clean"] * known
     return Shown(
         name=f"{group.label} · seed {run.seed}",
         group=group,
@@ -116,7 +123,7 @@ def _shown(group: Group, run: Run, images: dict[int, str]) -> Shown:
         ranked_by=ranked_by,
         tiles=tuple(_tile(run, int(row), ranked_by or "", images) for row in rows),
         tally=_tally(run, rows) if known else "",
-        confusions=tuple(_confusion(run, other) for other in (("suggested", "clean") if known else ("suggested",))),
+        confusions=tuple(_confusion(run, other) for other in others),
         clean_known=known,
     )
 
@@ -125,17 +132,23 @@ def _score(run: Run, name: str) -> Score:
     info = run.score_info.get(name, {})
     shown = histogram(run.column(name).astype(np.float64), parts(run))
     found: dict[str, Any] = (run.result.get("detection") or {}).get(name) or {}
-    keys = ("auroc", "average_precision", "precision_at_n")
-    direction = {True: "Higher is more suspicious.", False: "Lower is more suspicious."}
     return Score(
         name=name,
         title=title(name),
         description=str(info.get("description") or ""),
-        direction=direction.get(info.get("higher_is_noisier"), "Which end is suspicious depends on the training."),
-        detection=tuple(NOTHING if found.get(k) is None else f"{found[k]:.3f}" for k in keys),  # type: ignore[arg-type]  # three
+        direction=DIRECTIONS[info.get("higher_is_noisier")],
+        detection=(
+            _fraction(found.get("auroc")),
+            _fraction(found.get("average_precision")),
+            _fraction(found.get("precision_at_n")),
+        ),
         note=_note(shown),
         spec=None if shown is None else distribution(shown),
     )
+
+
+def _fraction(value: float | None) -> str:
+    return f"{value:.3f}" if value is not None and math.isfinite(value) else NOTHING
 
 
 def _note(shown: Histogram | None) -> str:
@@ -151,12 +164,12 @@ def _note(shown: Histogram | None) -> str:
 
 
 def _tile(run: Run, row: int, ranked_by: str, images: dict[int, str]) -> Tile:
-    index, given, suggested, clean = (int(run.column(n)[row]) for n in ("index", "given", "suggested", "clean"))
+    index, given, clean = (int(run.column(n)[row]) for n in ("index", "given", "clean"))
     return Tile(
         index=index,
         image=images.get(index),
         given=run.class_name(given),
-        suggested=run.class_name(suggested),
+        suggested=run.class_name(int(run.column("suggested")[row])) if run.has_suggestions else None,
         clean=run.class_name(clean) if clean >= 0 else None,
         wrong=None if clean < 0 else given != clean,
         score=f"{float(run.column(ranked_by)[row]):.3g}".replace("-", MINUS),
@@ -164,16 +177,18 @@ def _tile(run: Run, row: int, ranked_by: str, images: dict[int, str]) -> Tile:
 
 
 def _tally(run: Run, rows: Any) -> str:
-    given, clean, suggested = (run.column(n) for n in ("given", "clean", "suggested"))
+    given, clean = run.column("given"), run.column("clean")
     judged = rows[clean[rows] >= 0]
     known = clean >= 0
     if not len(judged):
         return ""
     wrong = judged[given[judged] != clean[judged]]
-    right_class = int((suggested[wrong] == clean[wrong]).sum())
     share = percent(float((given[known] != clean[known]).mean()))
     tally = f"{len(wrong)} of these {len(judged)} labels are really wrong (of all labels: {share})"
-    return tally + (f"; for {right_class} of them the suggestion is the true class." if len(wrong) else ".")
+    if not len(wrong) or not run.has_suggestions:
+        return tally + "."
+    found = int((run.column("suggested")[wrong] == clean[wrong]).sum())
+    return f"{tally}; for {found} of the wrong ones the suggestion is the true class."
 
 
 def _confusion(run: Run, other: str) -> Confusion:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 NOT_SCORES = frozenset({"index", "given", "clean", "suggested", "n_seen"})
-"""Columns of ``signals.parquet`` that are no score of a sample."""
+"""Columns of ``signals.parquet`` that are no score of a sample; neither is any other column of whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,13 @@ class Run:
         """The scores in ``signals.parquet``, in the file's order."""
         if self.signals is None:
             return []
-        return [n for n in self.signals.column_names if n not in NOT_SCORES]
+        fields = (f for f in self.signals.schema if f.name not in NOT_SCORES and pa.types.is_floating(f.type))
+        return [f.name for f in fields]
+
+    @property
+    def has_suggestions(self) -> bool:
+        """Whether the model's suggested label was tracked."""
+        return self.signals is not None and "suggested" in self.signals.column_names
 
     @cached_property
     def score_info(self) -> dict[str, dict[str, Any]]:
@@ -89,7 +95,8 @@ class Run:
             return int(stated)
         if self.signals is None or self.signals.num_rows == 0:
             return 0
-        return 1 + max(int(self.column(n).max()) for n in ("given", "clean", "suggested"))
+        labels = ("given", "clean", "suggested") if self.has_suggestions else ("given", "clean")
+        return 1 + max(int(self.column(n).max()) for n in labels)
 
 
 def load_run(path: Path) -> Run:
@@ -152,9 +159,9 @@ def _read_signals(path: Path) -> pa.Table | None:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path} is not a readable parquet file ({error}): run the cell again") from error
-    missing = {"index", "given", "clean", "suggested"} - set(table.column_names)
+    missing = {"index", "given", "clean"} - set(table.column_names)
     if missing:
-        raise ValueError(f"{path} must have the columns index, given, clean and suggested, lacks {sorted(missing)}")
+        raise ValueError(f"{path} must have the columns index, given and clean, lacks {sorted(missing)}")
     return table
 
 

@@ -132,9 +132,7 @@ def _edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.linspace(low, high, MAX_BINS + 1)
 
 
-def confusion(
-    rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], num_classes: int
-) -> npt.NDArray[np.int64]:
+def confusion(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.int64]:
     """Return counts ``(C, C)``: entry (a, b) is how many samples have ``rows == a`` and ``columns == b``.
 
     Args:

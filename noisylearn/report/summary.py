@@ -45,8 +45,7 @@ def summary_row(group: Group) -> Row:
         best=group.figure(lambda r: r.get("test_best")).text(1, 100),
         memorized=group.figure(lambda r: r.get("memorized_last")).text(1, 100),
         detection=tuple(
-            (group.detection(s, "auroc").text(3), group.detection(s, "average_precision").text(3))
-            for s, _ in DETECTORS
+            (group.detection(s, "auroc").text(3), group.detection(s, "average_precision").text(3)) for s, _ in DETECTORS
         ),
         seconds=seconds.text(1) if (seconds.mean or 0) < 1000 else seconds.text(0),
     )
@@ -119,7 +118,8 @@ def _outcome(groups: Sequence[Group]) -> str:
     if len(known) < 2:
         return ""
     (low, worst), (high, best) = min(known, key=_mean), max(known, key=_mean)
-    sentence = f"After the last epoch, {best.label} is right on {percent(high)} of the test samples and {worst.label} on {percent(low)}"
+    sentence = f"After the last epoch, {best.label} is right on {percent(high)} of the test samples"
+    sentence += f" and {worst.label} on {percent(low)}"
     kept = [g.figure(lambda r: r.get("memorized_last")).mean for g in (best, worst)]
     if None in kept:
         return sentence + "."

@@ -43,11 +43,11 @@ def listing(items: Sequence[str]) -> str:
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
-    """Return a fraction as per cent; a dash for ``None`` or NaN.
+    r"""Return a fraction as per cent; a dash for ``None`` or NaN.
 
     Example:
         >>> percent(0.4006), percent(None)
-        ('40.1\\u202f%', '–')
+        ('40.1\u202f%', '–')
     """
     if fraction is None or not math.isfinite(fraction):
         return NOTHING

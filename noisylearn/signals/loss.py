@@ -27,7 +27,7 @@ class LossStatistics(Signal):
         max_loss: Losses are clipped here; the default is the loss of a probability of 1e-6.
 
     Raises:
-        ValueError: ``decay`` is not in ``[0, 1]``.
+        ValueError: ``decay`` is not in ``[0, 1]``, or ``max_loss`` not positive.
 
     Example:
         >>> from noisylearn.signals import SignalSet
@@ -56,6 +56,8 @@ class LossStatistics(Signal):
 
     def __init__(self, decay: float = 0.9, max_loss: float = 13.8) -> None:
         self.decay = check_probability("decay", decay, "it is the weight of the past, e.g. 0.9")
+        if not max_loss > 0:
+            raise ValueError(f"`max_loss` must be positive, got {max_loss}: the default is the loss of p = 1e-6")
         self.max_loss = max_loss
 
     def observe(self, obs: Observation) -> Mapping[str, Tensor]:

@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from noisylearn._checks import check_positive_int
+from noisylearn._checks import check_labels, check_positive_int
 
 
 def margin(logits: Tensor, targets: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class Observation:
         targets: ``(B,)`` int64 given labels in ``[0, C)``.
 
     Raises:
-        ValueError: The shapes do not fit together.
+        ValueError: The shapes do not fit together, or a label is out of range (seen on the CPU only: a GPU would wait).
 
     Example:
         >>> obs = Observation(torch.tensor([7]), torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([0]))
@@ -62,6 +62,8 @@ class Observation:
                 )
         if targets.is_floating_point():
             raise ValueError(f"`targets` must be class ids, got dtype {targets.dtype}: soft labels have no given label")
+        if targets.device.type == "cpu":  # free here; on a GPU it would be a wait in every step
+            check_labels("targets", targets.detach(), logits.shape[1])
         logits = logits.detach()
         self.index = index
         self.logits = logits if logits.dtype == torch.float64 else logits.float()
@@ -91,6 +93,11 @@ class Observation:
     def margin(self) -> Tensor:
         """``(B,)`` logit margin of the given label."""
         return margin(self.logits, self.targets)
+
+    @cached_property
+    def finite(self) -> Tensor:
+        """``(B,)`` bool: the loss is a number, so no logit is NaN; other samples are left out of every signal."""
+        return self.loss.isfinite()
 
     @cached_property
     def prediction(self) -> Tensor:

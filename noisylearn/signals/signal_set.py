@@ -75,7 +75,7 @@ class SignalSet:
         values: dict[str, Tensor] = {}
         for signal in self.signals:
             values |= signal.observe(obs)
-        self.table.observe(obs.index, values)
+        self.table.observe(obs.index, values, obs.finite)
 
     def commit(self, epoch: int) -> int:
         """Merge the ranks, apply the staged rows and return how many observations were not finite."""

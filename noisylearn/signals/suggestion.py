@@ -47,7 +47,7 @@ class MeanProbability(Signal):
     def __init__(self, num_classes: int) -> None:
         self.num_classes = check_positive_int("num_classes", num_classes)
         if num_classes < 2:
-            raise ValueError(f"`num_classes` must be at least 2, got {num_classes}: one class leaves nothing to suggest")
+            raise ValueError(f"`num_classes` must be at least 2, got {num_classes}: one class has nothing to suggest")
         self.columns = (Column("probability_sum", width=num_classes),)
 
     def observe(self, obs: Observation) -> Mapping[str, Tensor]:

@@ -1,0 +1,44 @@
+"""The keep rate follows the table of Co-teaching."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noisylearn.selection import linear_keep_rate
+
+
+@pytest.mark.parametrize("warmup", [1, 2, 10])
+@pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("forget_rate", [0.0, 0.2, 0.45, 1.0])
+def test_equals_the_authors_table(forget_rate: float, exponent: float, warmup: int) -> None:
+    table = np.full(30, forget_rate)
+    table[:warmup] = np.linspace(0, forget_rate**exponent, warmup)
+    got = [linear_keep_rate(epoch, forget_rate, warmup, exponent) for epoch in range(30)]
+    assert got == pytest.approx(list(1 - table), abs=1e-12)
+
+
+@given(st.integers(0, 300), st.floats(0, 1), st.integers(1, 50), st.floats(0.1, 5))
+def test_stays_a_share_and_never_rises_on_the_straight_line(epoch: int, rate: float, warmup: int, power: float) -> None:
+    assert 0 <= linear_keep_rate(epoch, rate, warmup, power) <= 1
+    assert linear_keep_rate(epoch + 1, rate, warmup) <= linear_keep_rate(epoch, rate, warmup)
+    assert linear_keep_rate(0, rate, warmup, power) == 1
+    assert linear_keep_rate(warmup, rate, warmup, power) == 1 - rate
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"epoch": -1}, ValueError, "`epoch` must be at least 0, got -1: count from 0"),
+        ({"epoch": 1.0}, TypeError, "`epoch` must be an integer, got 1.0"),
+        ({"forget_rate": 40}, ValueError, r"`forget_rate` must be in \[0, 1\], got 40: pass"),
+        ({"warmup": 0}, ValueError, "`warmup` must be at least 1, got 0"),
+        ({"exponent": 0.0}, ValueError, "`exponent` must be above 0, got 0.0"),
+        ({"exponent": "1"}, TypeError, "`exponent` must be a number above 0, got '1'"),
+    ],
+)
+def test_wrong_arguments(arguments: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        linear_keep_rate(**({"epoch": 0, "forget_rate": 0.4} | arguments))  # type: ignore[arg-type]  # wrong on purpose
