@@ -17,7 +17,6 @@ from noisylearn.data.cifar_names import CIFAR100_COARSE_NAMES
 from noisylearn.data.human_labels import find_label_file, pick_labels, read_human_labels
 from noisylearn.noise import CIFAR100_FINE_TO_COARSE
 
-_PAPER = "Wei et al. 2022, Learning with Noisy Labels Revisited, arXiv:2110.12088"
 _LICENCE = "labels CC BY-NC 4.0; images: none stated by the distributor"
 
 
@@ -54,7 +53,7 @@ class CIFAR10N(CIFAR10):
     """
 
     name = "cifar10n"
-    paper = _PAPER
+    paper = "Wei et al. 2022, Learning with Noisy Labels Revisited, arXiv:2110.12088"
     licence = _LICENCE
     label_sets: ClassVar[Mapping[str, tuple[str, float]]] = MappingProxyType(
         {
@@ -155,7 +154,7 @@ class CIFAR100N(CIFAR100):
     """
 
     name = "cifar100n"
-    paper = _PAPER
+    paper = "Wei et al. 2022, Learning with Noisy Labels Revisited, arXiv:2110.12088"
     licence = _LICENCE
     label_sets: ClassVar[Mapping[str, tuple[str, str, float]]] = MappingProxyType(
         {

@@ -124,6 +124,11 @@ class TensorLoader:
         """The loader itself: Lightning calls `set_epoch` on the attribute of this name."""
         return self
 
+    @property
+    def num_samples(self) -> int:
+        """Size of the whole training set: the rows that `Batch.index` points into."""
+        return len(self.images)
+
     def __len__(self) -> int:
         """Return the number of batches per epoch, the same on every rank."""
         return self._num_batches
