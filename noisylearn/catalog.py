@@ -35,7 +35,7 @@ class ClassInfo:
 def _facts(node: ast.ClassDef) -> dict[str, object]:
     out: dict[str, object] = {}
     for item in node.body:
-        target = item.target if isinstance(item, ast.AnnAssign) else None
+        target: ast.expr | None = item.target if isinstance(item, ast.AnnAssign) else None
         if isinstance(item, ast.Assign) and len(item.targets) == 1:
             target = item.targets[0]
         value = getattr(item, "value", None)
@@ -183,6 +183,6 @@ def model_names() -> dict[str, str]:
                 docs[node.name] = (ast.get_docstring(node) or "").split("\n", 1)[0]
             if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
                 pairs = zip(node.value.keys, node.value.values, strict=True)
-                functions |= {k.value: ast.unparse(v) for k, v in pairs if isinstance(k, ast.Constant)}
+                functions |= {str(k.value): ast.unparse(v) for k, v in pairs if isinstance(k, ast.Constant)}
     # A function's first line says what it returns; in a list that is what it is.
     return {name: docs.get(made_by, "").removeprefix("Return ") for name, made_by in sorted(functions.items())}

@@ -79,14 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if parsed.command == "list":
             print_list(parsed.what)
         elif parsed.command == "report":
-            from noisylearn.bench import write_page
+            from noisylearn.report_command import write_page
 
             out = parsed.out or parsed.runs[0] / "report.html"
             print(write_page(parsed.runs, out, title=parsed.runs[0].name))
         else:
-            from noisylearn.bench import run_demo
-
-            print(run_demo(parsed.out, parsed.epochs, parsed.workers))
+            print(demo(parsed.out, parsed.epochs, parsed.workers))
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError, RuntimeError) as error:
@@ -95,6 +93,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"noisylearn: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def demo(out: Path, epochs: int, workers: int | None) -> Path:
+    """Run the demo and write its page.
+
+    Args:
+        out: Folder for the runs and the page.
+        epochs: Length of a run.
+        workers: Runs at a time; None for one per core.
+
+    Returns:
+        The page.
+    """
+    from noisylearn.bench import run_demo
+    from noisylearn.report_command import write_page
+    from noisylearn.training_cli import fit_job
+
+    runs = run_demo(out, fit_job, epochs, workers)
+    return write_page(runs, out / "report.html", title="Learning with wrong labels: the demo")
 
 
 def train(args: Sequence[str]) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisylearn import callbacks
-from noisylearn._compat import ModelCheckpoint, lightning_module
+from noisylearn._compat import Callback, ModelCheckpoint, lightning_module
+
 # Importing the packages makes short class names resolve: `--model ELR --data Digits`.
 from noisylearn.data import NoisyDataModule
 from noisylearn.methods import NoisyLearner
@@ -29,7 +30,9 @@ class NoisyCLI(LightningCLI):
         """Add ``--run`` and link what the data knows to the model."""
         parser.add_argument("--run", type=str | None, default=None, help="Run folder (default: runs/DATA-MODEL-SEED)")
         parser.add_argument("--cell", type=str | None, default=None, help="Name of the table cell the run belongs to")
-        parser.add_argument("--reduced", type=bool, default=False, help="Mark a schedule shorter than the published one")
+        parser.add_argument(
+            "--reduced", type=bool, default=False, help="Mark a schedule shorter than the published one"
+        )
         for name in LINKS:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
@@ -85,3 +88,25 @@ def run_cli(args: list[str], extra_callbacks: Sequence[Any] = ()) -> NoisyCLI:
         args=args,
     )
     return parsed
+
+
+class CountEpochs(Callback):
+    """Calls a function after each epoch."""
+
+    def __init__(self, count: Callable[[], None]) -> None:
+        super().__init__()
+        self._count = count
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Count one."""
+        self._count()
+
+
+def fit_job(config: Path, count_epoch: Callable[[], None]) -> None:
+    """Make the run of a job's configuration file; what `noisylearn.bench.run_jobs` calls in its workers.
+
+    Args:
+        config: The configuration file.
+        count_epoch: Called after each epoch.
+    """
+    run_cli(["fit", "--config", str(config), "--trainer.enable_progress_bar=false"], [CountEpochs(count_epoch)])

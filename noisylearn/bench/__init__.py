@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from noisylearn.bench.demo import demo_jobs, result_table, run_demo, write_page
+    from noisylearn.bench.demo import demo_jobs, result_table, run_demo
     from noisylearn.bench.job import Job
     from noisylearn.bench.local import run_jobs
     from noisylearn.bench.recipes import recipe_files, recipe_job, recipe_names
@@ -20,7 +20,6 @@ _HOME = {
     "result_table": "demo",
     "run_demo": "demo",
     "run_jobs": "local",
-    "write_page": "demo",
 }
 
 
@@ -39,5 +38,4 @@ __all__ = [
     "result_table",
     "run_demo",
     "run_jobs",
-    "write_page",
 ]

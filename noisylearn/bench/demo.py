@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from noisylearn.bench.job import Job
-from noisylearn.bench.local import run_jobs
+from noisylearn.bench.local import Fit, run_jobs
 from noisylearn.bench.recipes import merge, recipe_job
 
 METHODS = ("cross_entropy", "elr", "co_teaching")
@@ -43,17 +43,20 @@ def demo_jobs(out: Path, epochs: int = 60, seeds: Sequence[int] = SEEDS) -> list
     return jobs
 
 
-def run_demo(out: Path, epochs: int = 60, workers: int | None = None, console: Console | None = None) -> Path:
-    """Run the demo, print its table and write its page.
+def run_demo(
+    out: Path, fit: Fit, epochs: int = 60, workers: int | None = None, console: Console | None = None
+) -> list[Path]:
+    """Run the demo and print its table.
 
     Args:
-        out: Folder for the runs and the page.
+        out: Folder of the run folders.
+        fit: Makes one run, in a worker process (see `run_jobs`).
         epochs: Length of a run.
         workers: Processes at a time; by default one per core.
         console: Where to print.
 
     Returns:
-        The page.
+        The run folders.
     """
     console = console or Console()
     jobs = demo_jobs(out, epochs)
@@ -61,45 +64,10 @@ def run_demo(out: Path, epochs: int = 60, workers: int | None = None, console: C
         f"digits, 40 % of the labels replaced by wrong ones: {len(METHODS)} methods, {len(SEEDS)} seeds, "
         f"{epochs} epochs"
     )
-    run_jobs(jobs, workers, console)
+    run_jobs(jobs, fit, workers, console)
     results = [json.loads((job.run / "result.json").read_text(encoding="utf-8")) for job in jobs]
     console.print(result_table(results))
-    return write_page([job.run for job in jobs], out / "report.html", "Learning with wrong labels: the demo")
-
-
-def write_page(runs: Sequence[Path], out: Path, title: str) -> Path:
-    """Write the report page of run folders, with the images of suspicious samples where the data can be read.
-
-    Args:
-        runs: Run folders.
-        out: The page.
-        title: Its title.
-    """
-    from noisylearn.report import build_report, gallery_from_data, gallery_indices
-
-    indices = gallery_indices(runs)
-    images = _train_images(runs[0]) if len(indices) else None
-    gallery = None if images is None else gallery_from_data(images, indices)
-    return build_report(runs, out, title=title, gallery=gallery)
-
-
-def _train_images(run: Path) -> Any:
-    """The training images that a run was made on, or None where its data has none or is not at hand."""
-    import yaml
-
-    import noisylearn.data as known
-
-    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]
-    cls = getattr(known, config["class_path"].rsplit(".", 1)[-1], None)
-    if cls is None:
-        return None
-    data = cls(**config["init_args"])
-    try:
-        data.setup("fit")
-    except known.MissingDataError as error:
-        Console(stderr=True).print(f"the page has no images: {error}")
-        return None
-    return data.train_images.numpy()
+    return [job.run for job in jobs]
 
 
 def _percent(values: Iterable[float | None]) -> str:

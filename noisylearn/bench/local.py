@@ -6,10 +6,13 @@ import logging
 import multiprocessing
 import os
 import queue
+import threading
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -17,45 +20,45 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from noisylearn._checks import check_positive_int
 from noisylearn.bench.job import Job
 
+Fit: TypeAlias = Callable[[Path, Callable[[], None]], None]
+
 _epochs: Any = None  # in a worker: the queue that counts finished epochs
 
 
 def _start_worker(threads: int, epochs: Any) -> None:
-    """Prepare a worker: its share of the cores, and imports that the first job would pay for."""
+    """Prepare a worker: its share of the cores, no advice on the console, and an end if its parent ends."""
     global _epochs
     _epochs = epochs
     import torch
 
-    import noisylearn.training_cli  # noqa: F401
-
     torch.set_num_threads(threads)
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
-def _run(job: Job) -> str:
-    from noisylearn._compat import Callback
-    from noisylearn.training_cli import run_cli
+def _end_with(parent: int) -> None:
+    """End this process once its parent is gone: a killed parent cannot tell its workers."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
-    class CountEpochs(Callback):
-        """Tells the parent process about each finished epoch."""
 
-        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-            """Count one."""
-            _epochs.put(1)
-
+def _run(job: Job, fit: Fit) -> str:
     with warnings.catch_warnings():
         # A worker's console is the parent's progress bar; Lightning's advice on workers does not apply to our loaders.
         warnings.simplefilter("ignore")
-        run_cli(["fit", "--config", str(job.write()), "--trainer.enable_progress_bar=false"], [CountEpochs()])
+        fit(job.write(), lambda: _epochs.put(1))
     return job.name
 
 
-def run_jobs(jobs: Sequence[Job], workers: int | None = None, console: Console | None = None) -> int:
+def run_jobs(jobs: Sequence[Job], fit: Fit, workers: int | None = None, console: Console | None = None) -> int:
     """Run the jobs that are not done, several at a time, with a progress bar.
 
     Args:
         jobs: The jobs; each has its ``trainer.max_epochs``.
+        fit: Called in a worker with a job's configuration file and a function to call after each epoch; a function of a
+            module, so that it can be sent to a process.
         workers: Processes at a time; by default one per core, one in all where there is a GPU. The cores are shared
             out among them: on small networks one thread per process is fastest.
         console: Where the progress bar is drawn.
@@ -88,7 +91,7 @@ def run_jobs(jobs: Sequence[Job], workers: int | None = None, console: Console |
         ProcessPoolExecutor(workers, context, _start_worker, (threads, epochs)) as pool,
     ):
         bar = progress.add_task("training", total=sum(int(job.config["trainer"]["max_epochs"]) for job in todo))
-        futures = {pool.submit(_run, job): job for job in todo}
+        futures = {pool.submit(_run, job, fit): job for job in todo}
         try:
             while any(not future.done() for future in futures):
                 progress.advance(bar, _drain(epochs))

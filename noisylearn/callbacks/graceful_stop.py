@@ -53,7 +53,6 @@ class GracefulStop(Checkpoint):
         """Save and stop if asked; with several processes, if any of them was asked."""
         if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
             trainer.save_checkpoint(self.path)
-            self._release()
             raise Stopped(str(self.path))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
@@ -61,7 +60,7 @@ class GracefulStop(Checkpoint):
         self._release()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """Give the signals back."""
+        """Give the signals back; Lightning, which ignores Ctrl-C from here on, would never."""
         self._release()
 
     def _release(self) -> None:

@@ -63,11 +63,13 @@ class RecordingProcess:
 
     def __init__(self, process: Callable[[Any], Any], trainer: Any, show: Callable[[Any], None]) -> None:
         self.wrapped = process
+        self.active = True
         self._trainer, self._show = trainer, show
 
     def __call__(self, dataloader: Any) -> Any:
+        """Process a loader and show it, if it is the training loader."""
         dataloader = self.wrapped(dataloader)
-        if self._trainer.training:
+        if self.active and self._trainer.training:
             self._show(dataloader)
         return dataloader
 
@@ -78,7 +80,7 @@ def unwrap(owner: Any, name: str, wrapper: Any) -> None:
     Args:
         owner: The object whose attribute was wrapped.
         name: The attribute.
-        wrapper: The wrapper to take out; it has what it wraps as ``wrapped``.
+        wrapper: The wrapper to take out; it has what it wraps as ``wrapped``. Under a stranger's wrapper it stays.
 
     Example:
         >>> from types import SimpleNamespace
@@ -89,6 +91,8 @@ def unwrap(owner: Any, name: str, wrapper: Any) -> None:
         [3]
     """
     while (found := getattr(owner, name)) is not wrapper:
+        if not hasattr(found, "wrapped"):
+            return
         owner, name = found, "wrapped"
     setattr(owner, name, wrapper.wrapped)
 
@@ -105,6 +109,7 @@ class IndexRecorder:
 
     def __init__(self) -> None:
         self._trainer: Any = None
+        self._strategy: Any = None
         self._process: RecordingProcess | None = None
         self._loader: Any = None
         self._sampler: RecordingSampler | None = None
@@ -116,9 +121,9 @@ class IndexRecorder:
             trainer: A Trainer whose strategy is set up.
         """
         self.detach()
-        self._trainer = trainer
-        self._process = RecordingProcess(trainer.strategy.process_dataloader, trainer, self._record)
-        trainer.strategy.process_dataloader = self._process
+        self._trainer, self._strategy = trainer, trainer.strategy
+        self._process = RecordingProcess(self._strategy.process_dataloader, trainer, self._record)
+        self._strategy.process_dataloader = self._process
 
     def _record(self, loader: Any) -> None:
         self._restore_sampler()
@@ -136,12 +141,12 @@ class IndexRecorder:
         """Put the loader's sampler and the strategy's method back."""
         self._restore_sampler()
         if self._process is not None:
-            strategy = self._trainer.strategy
-            unwrap(strategy, "process_dataloader", self._process)
-            method = strategy.process_dataloader
-            if getattr(method, "__func__", None) is type(strategy).process_dataloader:  # nobody else's: no shadow
-                del strategy.process_dataloader
-        self._trainer = self._process = None
+            self._process.active = False
+            unwrap(self._strategy, "process_dataloader", self._process)
+            left = vars(self._strategy).get("process_dataloader")
+            if getattr(left, "__func__", None) is type(self._strategy).process_dataloader:
+                del self._strategy.process_dataloader  # the method itself: nobody shadows it any more
+        self._trainer = self._strategy = self._process = None
 
     def take(self, count: int) -> Tensor:
         """Return the row numbers of the batch that was just trained on.
@@ -219,3 +224,18 @@ def source_index(dataset: Any) -> list[int] | None:
     inner = source_index(dataset.dataset)
     own = [int(i) for i in dataset.indices]
     return own if inner is None else [inner[i] for i in own]
+
+
+def innermost(dataset: Any) -> Any:
+    """Return the dataset inside a chain of ``Subset``s, or the dataset itself.
+
+    Args:
+        dataset: The loader's dataset.
+
+    Example:
+        >>> innermost(Subset(Subset([10, 11, 12, 13], [3, 1, 0]), [2, 0]))
+        [10, 11, 12, 13]
+    """
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    return dataset

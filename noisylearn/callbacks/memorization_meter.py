@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noisylearn._checks import check_labels
 from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.observing import ObservingCallback
-from noisylearn.metrics import memorized_fraction
+from noisylearn.metrics.memorization import UNKNOWN, memorized_fraction
 from noisylearn.signals import GivenLabel, Observation, Score, Signal, SignalSet
 from noisylearn.tables import Column, Views
 
@@ -71,55 +70,60 @@ class MemorizationMeter(ObservingCallback):
     ) -> None:
         super().__init__(index, target, logits)
         self._clean_given = clean_targets
+        self._all_clean = torch.empty(0)
         self._clean: Tensor | None = None
 
-    def build_signals(self, num_samples: int, obs: Observation) -> SignalSet:
+    def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
         """Keep the last prediction and the given label."""
         return SignalSet([LastPrediction(), GivenLabel()], num_samples)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Find the true labels.
+        """Find the true labels, before any training.
 
         Raises:
-            ValueError: There are none, or not one per sample.
+            TypeError: They are not integers.
+            ValueError: There are none, or one is below -1.
         """
         super().on_train_start(trainer, pl_module)
-        clean = self._clean_given
-        if clean is None:
-            clean = getattr(trainer.datamodule, "clean_targets", None)
+        self._all_clean, self._clean = self._true_labels(trainer), None
+
+    def _true_labels(self, trainer: Any) -> Tensor:
+        given = self._clean_given
+        if given is None:
+            given = getattr(trainer.datamodule, "clean_targets", None)
+        clean = torch.as_tensor([] if given is None else given).cpu()
+        if not (clean != UNKNOWN).any():
+            raise ValueError(
+                "`clean_targets` is needed to tell wrong labels from right ones, and no true label is known: pass "
+                "them, or use a DataModule that has them, or leave MemorizationMeter out"
+            )
+        if clean.is_floating_point() or clean.ndim != 1:
+            found = f"{tuple(clean.shape)} {clean.dtype}"
+            raise TypeError(f"`clean_targets` must be (N,) class ids, got {found}: pass integers, -1 where unknown")
+        if int(clean.min()) < UNKNOWN:
+            raise ValueError(f"`clean_targets` must be at least -1, got {int(clean.min())}: -1 means unknown")
+        return clean.long()
+
+    def _prepare(self, trainer: Any, obs: Observation) -> None:
+        super()._prepare(trainer, obs)
+        assert self.signal_set is not None
+        clean = self.per_row(self._all_clean)
         if clean is None:
             raise ValueError(
-                "`clean_targets` is needed to tell wrong labels from right ones: pass it, or use a DataModule that has "
-                "it; without true labels leave MemorizationMeter out"
+                f"`clean_targets` must have one label per training sample ({self.signal_set.table.num_samples}), "
+                f"got {len(self._all_clean)}: pass the true labels of the whole training set"
             )
-        values = torch.as_tensor(clean)
-        check_labels("clean_targets", (values.cpu().numpy() + 1), max(int(values.max()) + 2, 2))
-        self._clean = values.to(pl_module.device, torch.int64)
+        self._clean = clean.to(obs.logits.device)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Log the fractions over the samples seen in this epoch."""
         super().on_train_epoch_end(trainer, pl_module)
-        if self.signal_set is None:  # no step of this epoch gave logits
+        if self.signal_set is None or self._clean is None:  # no step has given logits yet
             return
-        assert self._clean is not None
         state = self.signal_set.table.views()
-        if len(self._clean) != len(state["given"]):
-            raise ValueError(
-                f"`clean_targets` must have one label per training sample ({len(state['given'])}), "
-                f"got {len(self._clean)}: pass the true labels of the whole training set"
-            )
-        rows = (state["last_epoch"] == self._last_epoch).nonzero()[:, 0]
-        fractions = memorized_fraction(
-            state["prediction"][rows].long(), state["given"][rows].long(), self._clean[rows]
-        )
-        pl_module.log_dict(
-            {
-                "memorized": fractions.memorized,
-                "correct_on_wrong": fractions.correct_on_wrong,
-                "other_on_wrong": fractions.other_on_wrong,
-                "correct_on_right": fractions.correct_on_right,
-            },
-            on_step=False,
-            on_epoch=True,
-            batch_size=1,
-        )
+        rows = (state["last_epoch"] == trainer.current_epoch + self._epoch_offset).nonzero()[:, 0]
+        found = memorized_fraction(state["prediction"][rows].long(), state["given"][rows].long(), self._clean[rows])
+        names = ("memorized", "correct_on_wrong", "other_on_wrong", "correct_on_right")
+        # All processes have the same numbers; Lightning wants to be told, or it warns.
+        values = {name: getattr(found, name) for name in names}
+        pl_module.log_dict(values, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sized
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from noisylearn._checks import check_positive_int
 from noisylearn._compat import Callback
+from noisylearn.callbacks.index_recorder import innermost, source_index
 from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.step_reader import StepReader
 from noisylearn.signals import Observation, SignalSet
@@ -30,6 +33,11 @@ class ObservingCallback(Callback):
             default ``"logits"``, else the one submodule whose output is (B, C).
         num_samples: Rows of the table; by default the size of the training set.
         commit_every_n_steps: Also commit in mid-epoch, every this many steps; a sample then counts once an epoch.
+
+    Attributes:
+        signal_set: The signals and their table; None before the first observation.
+        dataset_index: For each row, its position in the innermost dataset, where the loader's is a chain of
+            ``Subset``s; None where it is not, and where the batches carry the index themselves.
     """
 
     def __init__(
@@ -44,16 +52,18 @@ class ObservingCallback(Callback):
         if commit_every_n_steps is not None:
             check_positive_int("commit_every_n_steps", commit_every_n_steps)
         self.signal_set: SignalSet | None = None
+        self.dataset_index: list[int] | None = None
+        self._dataset_size = 0
         self._reader = StepReader(index, target, logits)
         self._num_samples = num_samples
         self._commit_every = commit_every_n_steps
-        self._saved: dict[str, Any] | None = None
+        self._num_classes = 0
         self._epoch_offset = 0
         self._last_epoch = -1
-        self._uncommitted = False
+        self._uncommitted = self._resumed = self._checked = False
 
-    def build_signals(self, num_samples: int, obs: Observation) -> SignalSet:
-        """Return the signals to feed; called at the first observation, whose logits have the number of classes."""
+    def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
+        """Return the signals to feed; called at the first observation or when a checkpoint is loaded."""
         raise NotImplementedError
 
     # -- life of a fit ---------------------------------------------------------------------------------------------
@@ -72,13 +82,16 @@ class ObservingCallback(Callback):
         self._reader.detach()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Number this fit's epochs on from the last one, unless it is the resumption of a checkpoint."""
-        if self._saved is not None:
-            self._epoch_offset, self._last_epoch = self._saved["epoch_offset"], self._saved["last_epoch"]
-        elif self._last_epoch >= trainer.current_epoch + self._epoch_offset:
-            self._epoch_offset = self._last_epoch + 1 - trainer.current_epoch
+        """Number this fit's epochs on from the last one's, unless it resumes a checkpoint."""
         if self.signal_set is not None:
             self.signal_set.table.to(pl_module.device)
+        if self._resumed:
+            self._drop_partial_epoch(trainer)
+        else:
+            self._commit(self._last_epoch + 1)  # what an interrupted fit has left is an epoch of its own
+            if self._last_epoch >= trainer.current_epoch + self._epoch_offset:
+                self._epoch_offset = self._last_epoch + 1 - trainer.current_epoch
+        self._resumed = self._checked = False
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Listen for the logits."""
@@ -86,35 +99,59 @@ class ObservingCallback(Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Stage the step's rows; commit at the end of the epoch."""
-        obs = self._reader.end_step(batch, outputs, trainer.is_last_batch)
+        obs = self._reader.end_step(batch, outputs)
         if obs is not None:
-            if self.signal_set is None or self._saved is not None:
+            if self.signal_set is None or not self._checked:
                 self._prepare(trainer, obs)
             assert self.signal_set is not None
             self.signal_set.observe(obs)
             self._uncommitted = True
         due = self._commit_every is not None and (batch_idx + 1) % self._commit_every == 0
         if trainer.is_last_batch or due:
-            self._commit(trainer, pl_module)
+            self._commit(trainer.current_epoch + self._epoch_offset)
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         """Commit: a checkpoint may be saved in what follows."""
-        if not trainer.sanity_checking:
-            self._commit(trainer, pl_module)
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._commit(trainer.current_epoch + self._epoch_offset)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Commit what a stop in mid-epoch has left."""
-        self._commit(trainer, pl_module)
+        self._commit(trainer.current_epoch + self._epoch_offset)
 
     def _prepare(self, trainer: Any, obs: Observation) -> None:
+        """Make the table at the first observation; check at each fit's first one that it is the right one."""
+        size = self._size(trainer)
         if self.signal_set is None:
-            signals = self.build_signals(self._size(trainer), obs)
-            signals.table.to(obs.logits.device)
-            self.signal_set = signals
-        if self._saved is not None:
-            self.signal_set.load_state_dict(self._saved["signals"])
-            self._saved = None
-            self._drop_partial_epoch(trainer)
+            self._num_classes = obs.logits.shape[1]
+            self.signal_set = self.build_signals(size, self._num_classes)
+            self.signal_set.table.to(obs.logits.device)
+        if size != self.signal_set.table.num_samples:
+            raise ValueError(
+                f"this {type(self).__name__} has rows for {self.signal_set.table.num_samples} samples, but the "
+                f"training set has {size}: use a new one, or resume with the training set of the checkpoint"
+            )
+        if self._reader.recorded:
+            dataset = trainer.train_dataloader.dataset
+            self.dataset_index, self._dataset_size = source_index(dataset), len(innermost(dataset))
+        self._checked = True
+
+    def per_row(self, values: Any) -> Tensor | None:
+        """Return one value per row, on the CPU, from one per row or one per sample of the innermost dataset.
+
+        Args:
+            values: ``(N,)`` or longer, e.g. the true labels of the dataset of which the loader has a ``Subset``.
+
+        Returns:
+            ``(N,)``, or None if ``values`` have neither length.
+        """
+        assert self.signal_set is not None
+        given: Tensor = torch.as_tensor(values).cpu()
+        if given.shape == (self.signal_set.table.num_samples,):
+            return given
+        if self.dataset_index is not None and given.shape == (self._dataset_size,):
+            return given.index_select(0, torch.tensor(self.dataset_index))
+        return None
 
     def _drop_partial_epoch(self, trainer: Any) -> None:
         """Without a stateful loader the interrupted epoch starts anew in another order."""
@@ -122,6 +159,7 @@ class ObservingCallback(Callback):
         if hasattr(trainer.train_dataloader, "load_state_dict"):
             return
         dropped = self.signal_set.table.discard_staged()
+        self._uncommitted = False
         if dropped:
             warnings.warn(
                 f"resumed in mid-epoch with a loader that cannot continue where it stopped: the {dropped} rows seen in "
@@ -130,27 +168,29 @@ class ObservingCallback(Callback):
             )
 
     def _size(self, trainer: Any) -> int:
+        """Rows that the indices point into."""
         if self._num_samples is not None:
             return check_positive_int("num_samples", self._num_samples)
-        for owner in (self._reader.recorder.loader, trainer.datamodule):
-            size = getattr(owner, "num_samples", None)
-            if isinstance(size, int):
+        loader = trainer.train_dataloader
+        dataset = getattr(loader, "dataset", None)
+        if not self._reader.recorded:  # a Subset hands on the positions that the dataset inside gives
+            dataset = innermost(dataset)
+        if isinstance(dataset, Sized):
+            return len(dataset)
+        for owner in (loader, trainer.datamodule):
+            if isinstance(size := getattr(owner, "num_samples", None), int):
                 return size
-        dataset = getattr(self._reader.recorder.loader, "dataset", None)
-        if dataset is None or not hasattr(dataset, "__len__"):
-            raise ValueError("`num_samples` cannot be read from the training loader: pass `num_samples=`")
-        return len(dataset)
+        raise ValueError("`num_samples` cannot be read from the training loader: pass `num_samples=`")
 
-    def _commit(self, trainer: Any, pl_module: Any) -> None:
+    def _commit(self, epoch: int) -> None:
         if not self._uncommitted or self.signal_set is None:
             return
-        self._last_epoch = trainer.current_epoch + self._epoch_offset
-        left_out = self.signal_set.commit(self._last_epoch)
-        self._uncommitted = False
+        self._last_epoch, self._uncommitted = epoch, False
+        left_out = self.signal_set.commit(epoch)
         if left_out:
             warnings.warn(
-                f"{left_out} observations of epoch {trainer.current_epoch} had NaN or infinite values and were left out "
-                f"({self.signal_set.table.num_non_finite} since the start): the training may be diverging",
+                f"{left_out} observations of epoch {epoch} had NaN or infinite values and were left "
+                f"out, {self.signal_set.table.num_non_finite} since the start: the training may be diverging",
                 stacklevel=2,
             )
 
@@ -168,18 +208,26 @@ class ObservingCallback(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the table as plain tensors; no collective runs here."""
-        if self._saved is not None:
-            return self._saved
         if self.signal_set is None:
             return {}
         return {
             "signals": self.signal_set.state_dict(),
+            "num_classes": self._num_classes,
             "epoch_offset": self._epoch_offset,
             "last_epoch": self._last_epoch,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the saved table until the first step shows how wide the logits are."""
-        self._saved = state_dict
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ValueError: The checkpoint was made with other signals.
+        """
+        signals = state_dict["signals"]
+        self._num_classes = state_dict["num_classes"]
+        self.signal_set = self.build_signals(signals["num_samples"], self._num_classes)
+        self.signal_set.load_state_dict(signals)
+        self._epoch_offset, self._last_epoch = state_dict["epoch_offset"], state_dict["last_epoch"]
         # Rows that were staged when the checkpoint was made are committed with the rest of their epoch.
-        self._uncommitted = bool((state_dict["signals"]["staged_int"] != 0).any())
+        self._uncommitted = bool((signals["staged_int"] != 0).any())
+        self._resumed = True

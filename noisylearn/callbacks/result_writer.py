@@ -205,7 +205,9 @@ def _detection(trainer: Any) -> dict[str, Any]:
     for info in trackers[0].signal_set.score_info:
         if info.higher_is_noisier is not None:
             found = evaluate_detection(scores[info.name][known], wrong, info.higher_is_noisier)
-            out[info.name] = {k: getattr(found, k) for k in ("auroc", "average_precision", "precision_at_n", "num_missing")}
+            out[info.name] = {
+                k: getattr(found, k) for k in ("auroc", "average_precision", "precision_at_n", "num_missing")
+            }
     return out
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from noisylearn._checks import check_choice
-from noisylearn.callbacks.index_recorder import source_index
 from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.observing import ObservingCallback
 from noisylearn.signals import (
-    DataMaps,
     EL2N,
+    DataMaps,
     Forgetting,
     GivenLabel,
     LossStatistics,
     Margin,
     MeanProbability,
-    Observation,
     Signal,
     SignalSet,
     core_signals,
@@ -65,31 +62,19 @@ class SignalTracker(ObservingCallback):
         super().__init__(index, target, logits, num_samples, commit_every_n_steps)
         self._signals = None if signals is None else [_signal(s) for s in signals]
         self._name = name
-        self._source_index: list[int] | None = None
 
     @property
     def state_key(self) -> str:
         """Where the checkpoint keeps this tracker's table."""
         return self._generate_state_key(name=self._name)
 
-    def build_signals(self, num_samples: int, obs: Observation) -> SignalSet:
+    def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
         """Return the signals asked for, and the given label beside them."""
         signals = self._signals
         if signals is None:
-            num_classes = obs.logits.shape[1]
             suggestion = [MeanProbability(num_classes)] if num_classes <= MAX_CLASSES_SUGGESTED else []
             signals = [*core_signals(), *suggestion]
         return SignalSet([GivenLabel(), *signals], num_samples)
-
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Remember which rows of the innermost dataset a chain of Subsets stands for."""
-        super().on_train_start(trainer, pl_module)
-        self._source_index = source_index(getattr(self._reader.recorder.loader, "dataset", None))
-
-    @property
-    def dataset_index(self) -> list[int] | None:
-        """For each row, its position in the innermost dataset, where the loader's is a chain of ``Subset``s."""
-        return self._source_index
 
 
 def _signal(signal: str | Signal) -> Signal:

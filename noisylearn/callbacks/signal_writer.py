@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ def signal_table(tracker: SignalTracker, clean_targets: Any = None) -> pa.Table:
 
     Args:
         tracker: A tracker after (or during) a fit.
-        clean_targets: ``(N,)`` true labels where known, -1 elsewhere; becomes the column ``clean``.
+        clean_targets: ``(N,)`` true labels where known, -1 elsewhere, of the rows or of the whole dataset of which they
+            are a ``Subset``; becomes the column ``clean``.
 
     Returns:
         Columns ``index``, ``dataset_index`` (only where the loader's dataset is a chain of Subsets), ``given``,
@@ -35,9 +37,9 @@ def signal_table(tracker: SignalTracker, clean_targets: Any = None) -> pa.Table:
     assert tracker.signal_set is not None
     n_seen = tracker.signal_set.table.views()["n_seen"].cpu()
     size = len(n_seen)
-    clean = torch.full((size,), -1) if clean_targets is None else torch.as_tensor(clean_targets).cpu()
-    if clean.shape != (size,):
-        raise ValueError(f"`clean_targets` must be one label per row ({size}), got shape {tuple(clean.shape)}")
+    clean = tracker.per_row(torch.full((size,), -1) if clean_targets is None else clean_targets)
+    if clean is None:
+        raise ValueError(f"`clean_targets` must be one label per row ({size}), got {len(clean_targets)}")
     columns: dict[str, Any] = {"index": torch.arange(size).numpy()}
     if tracker.dataset_index is not None:
         columns["dataset_index"] = pa.array(tracker.dataset_index, pa.int64())
@@ -58,7 +60,8 @@ def signal_table(tracker: SignalTracker, clean_targets: Any = None) -> pa.Table:
         if score.name in scores
     }
     last_epoch = int(tracker.signal_set.table.views()["last_epoch"].max())
-    metadata = {"view": "online", "epochs": [0, last_epoch], "scores": info}
+    view = {"view": "online", "model_mode": "train", "transform": "the training step's own"}
+    metadata = {**view, "epochs": [0, last_epoch], "scores": info}
     return pa.table(columns).replace_schema_metadata({"noisylearn": json.dumps(metadata)})
 
 
@@ -132,6 +135,13 @@ class SignalWriter(Callback):
         tracker = self._tracker(trainer)
         if trainer.is_global_zero and tracker.signal_set is not None:
             clean = getattr(trainer.datamodule, "clean_targets", None)
+            if clean is not None and tracker.per_row(clean) is None:
+                warnings.warn(
+                    f"the DataModule's `clean_targets` are {len(clean)}, not one per training sample: the column "
+                    f"`clean` of {self.path} is -1 throughout",
+                    stacklevel=2,
+                )
+                clean = None
             write_atomically(signal_table(tracker, clean), self.path)
 
 

@@ -159,6 +159,7 @@ def describe(value: Any) -> str:
     """Return what a batch or an output holds, in one line: keys, types and shapes.
 
     Example:
+        >>> import torch
         >>> describe([torch.zeros(2, 3), {"a": 1}])
         'list [tensor (2, 3) float32, dict {a: int}]'
     """

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from noisylearn._checks import check_positive_int
-from noisylearn._compat import LightningModule
+from noisylearn.methods._step_checks import check_batch, check_num_logits, check_target_range
 from noisylearn.methods.optimization import build_optimizer, build_scheduler
+from noisylearn.methods.sample_state import SampleState
 from noisylearn.models import build_backbone
-from noisylearn.tables import Column, SampleTable
 
 
-class NoisyLearner(LightningModule):
+class NoisyLearner(SampleState):
     """A classifier that learns from labels some of which are wrong.
 
     A method overrides `compute_loss` (per-sample losses), and `select` if it learns from a part of the batch. State
@@ -74,6 +73,8 @@ class NoisyLearner(LightningModule):
         # Lightning's restricted loader would refuse this entry in the other namespace.
         self.hparams.pop("_instantiator", None)
         self.num_classes = check_positive_int("num_classes", num_classes)
+        if num_classes < 2:
+            raise ValueError(f"`num_classes` must be at least 2, got {num_classes}: one class has no wrong label")
         self.num_samples = num_samples
         self.in_channels, self.image_size = in_channels, image_size
         if optimizer_args is None:
@@ -81,9 +82,7 @@ class NoisyLearner(LightningModule):
         self._optimizer, self._lr, self._optimizer_args = optimizer, lr, dict(optimizer_args)
         self._scheduler, self._scheduler_args = scheduler, dict(scheduler_args or {})
         self._scheduler_interval = scheduler_interval
-        self.tables: dict[str, SampleTable] = {}
         self._checked = False
-        self._diverged: Tensor | None = None
         self.build_networks(backbone)
 
     def build_networks(self, backbone: str | nn.Module) -> None:
@@ -109,10 +108,6 @@ class NoisyLearner(LightningModule):
         """Return a mask or weights of the losses' shape, or None to learn from all samples alike."""
         return None
 
-    def build_tables(self, num_samples: int) -> Mapping[str, SampleTable]:
-        """Return the method's state per sample, by name; called once before fitting."""
-        return {}
-
     # -- the step ----------------------------------------------------------------------------------------------------
 
     def forward(self, x: Any) -> Tensor:
@@ -122,19 +117,26 @@ class NoisyLearner(LightningModule):
 
     def training_logits(self, x: Any) -> Tensor:
         """Return the logits that `compute_loss` receives."""
-        return self(x)
+        logits: Tensor = self(x)
+        return logits
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Return the loss and the logits, for callbacks to observe."""
+        if not self._checked:
+            check_batch(batch)
         x, target, index = batch
         logits = self.training_logits(x)
         if not self._checked:
-            self._check_batch(logits, target)
-        loss = self.reduce(self.compute_loss(logits, target, index), index)
-        self._watch(loss)
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(target))
-        if self._trainer is not None and self.trainer.is_last_batch:
-            self._end_epoch()  # here, and not in a hook: callbacks' checkpoints come before a module's hooks
+            check_num_logits(logits, self.num_classes)
+        if not self._checked or target.device.type == "cpu":  # on a GPU it would be a wait in every step
+            check_target_range(target, self.num_classes)
+        self._checked = True
+        losses = self.compute_loss(logits, target, index)
+        self.watch(losses)
+        loss = self.reduce(losses, index)
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(target), sync_dist=True)
+        if self.trainer.is_last_batch:
+            self.commit()  # here, and not in a hook: callbacks' checkpoints come before a module's hooks
         return {"loss": loss, **self.outputs(logits.detach())}
 
     def outputs(self, logits: Tensor) -> dict[str, Tensor]:
@@ -149,8 +151,8 @@ class NoisyLearner(LightningModule):
             index: ``(B,)`` int64.
         """
         weights = self.select(losses.detach())
-        if "sample_weights" in self.tables:
-            own = self.tables["sample_weights"].read(index)["weight"]
+        own = self.sample_weights(index)
+        if own is not None:
             weights = own.expand_as(losses) if weights is None else weights * own
         if weights is None:
             return losses.mean(-1).sum()
@@ -158,26 +160,6 @@ class NoisyLearner(LightningModule):
         kept = torch.where(weights > 0, losses, 0.0)  # a NaN left out must stay out
         total = weights.sum(-1)
         return ((kept * weights).sum(-1) / torch.where(total > 0, total, 1.0)).sum()
-
-    def set_sample_weights(self, index: Tensor, weights: Tensor) -> None:
-        """Weight samples in the mean from now on (1 unless set); for callbacks that prune or re-weight.
-
-        Args:
-            index: ``(K,)`` int64 row numbers, without repeats.
-            weights: ``(K,)`` non-negative weights.
-
-        Raises:
-            ValueError: A weight is negative or not finite.
-        """
-        if not bool(((weights >= 0) & weights.isfinite()).all()):
-            raise ValueError("`weights` must be finite and at least 0: 0 leaves a sample out")
-        if "sample_weights" not in self.tables:
-            self.tables["sample_weights"] = self._weight_table()
-        self.tables["sample_weights"].write(index, {"weight": weights})
-
-    def _weight_table(self) -> SampleTable:
-        weight = Column("weight", merge="ordered", initial=1.0)
-        return SampleTable(self._count_samples(), [weight], device=self.device)
 
     # -- evaluation --------------------------------------------------------------------------------------------------
 
@@ -193,7 +175,8 @@ class NoisyLearner(LightningModule):
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return ``(B, C)`` class probabilities."""
-        return self(batch[0] if isinstance(batch, tuple | list) else batch).softmax(-1)
+        logits: Tensor = self(batch[0] if isinstance(batch, tuple | list) else batch)
+        return logits.softmax(-1)
 
     def _log_accuracy(self, name: str, batch: Any) -> None:
         x, target = batch[0], batch[1]
@@ -205,85 +188,12 @@ class NoisyLearner(LightningModule):
         """Return accuracies by the suffix of their name; ``""`` is the headline."""
         return {"": (self(x).argmax(-1) == target).float().mean()}
 
-    # -- state and optimization --------------------------------------------------------------------------------------
+    # -- optimization ------------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Build the tables, before Lightning restores a checkpoint into them."""
-        if stage == "fit":
-            self._checked, self._diverged = False, None
-            self.tables = {}
-            if type(self).build_tables is not NoisyLearner.build_tables:
-                self.tables = dict(self.build_tables(self._count_samples()))
-
-    def _count_samples(self) -> int:
-        known = self.num_samples or getattr(getattr(self.trainer, "datamodule", None), "num_samples", None)
-        if known is None:
-            raise ValueError(
-                f"`num_samples` is needed: {type(self).__name__} keeps state per training sample. Pass the size of the "
-                "training set, or fit with a NoisyDataModule"
-            )
-        return check_positive_int("num_samples", known)
-
-    def on_train_start(self) -> None:
-        """Move the tables to the device."""
-        for table in self.tables.values():
-            table.to(self.device)
-
-    def on_validation_start(self) -> None:
-        """Commit: a checkpoint may be saved in what follows."""
-        if not self.trainer.sanity_checking:
-            self._end_epoch()
-
-    def on_train_epoch_end(self) -> None:
-        """Commit what a stop in mid-epoch has left."""
-        self._end_epoch()
-
-    def _end_epoch(self) -> None:
-        if self._diverged is not None and bool(self._diverged):
-            raise RuntimeError(
-                f"the loss became NaN or infinite in epoch {self.current_epoch}: lower `lr`, clip gradients "
-                "(`gradient_clip_val`), or look for broken inputs; earlier checkpoints are intact"
-            )
-        for name, table in self.tables.items():
-            if name != "sample_weights":
-                table.commit(self.current_epoch)
-
-    def _watch(self, loss: Tensor) -> None:
-        """Remember on the device whether a loss was not finite; read once an epoch."""
-        bad = ~loss.detach().isfinite()
-        self._diverged = bad if self._diverged is None else self._diverged | bad
-
-    def _check_batch(self, logits: Tensor, target: Tensor) -> None:
-        """Checks that wait for the device: the first batch of a fit only."""
-        if logits.shape[-1] != self.num_classes:
-            raise ValueError(
-                f"`num_classes` is {self.num_classes}, but the network gives {logits.shape[-1]} logits: make them agree"
-            )
-        if target.is_floating_point():
-            raise ValueError(f"`target` must be integer class ids, got {target.dtype}: cast the labels to int64")
-        low, high = int(target.min()), int(target.max())
-        if low < 0 or high >= self.num_classes:
-            raise ValueError(
-                f"`target` must be in [0, {self.num_classes}), got {low if low < 0 else high}: "
-                "check `num_classes` and the labels"
-            )
-        self._checked = True
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the tables, as plain CPU tensors."""
-        if self.tables:
-            checkpoint["noisylearn_tables"] = {name: table.state_dict() for name, table in self.tables.items()}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the tables, where they are built: for fitting, not for inference."""
-        saved = checkpoint.get("noisylearn_tables", {})
-        fitting = self._trainer is not None and self.trainer.state.fn == "fit"
-        if fitting and "sample_weights" in saved:
-            self.tables["sample_weights"] = self._weight_table()
-        for name, table in self.tables.items():
-            if name not in saved:
-                raise ValueError(f"the checkpoint has no table {name!r}: resume with the method that saved it")
-            table.load_state_dict(saved[name])
+        """Build the tables; the first batch is checked anew."""
+        super().setup(stage)
+        self._checked = False
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer, and the scheduler if there is one."""

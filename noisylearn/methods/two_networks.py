@@ -19,23 +19,32 @@ class TwoNetworks(NoisyLearner):
     accumulation, precision, schedulers and several processes are Lightning's own. Gradients are clipped per network.
     `compute_loss` gets ``(2, B, C)`` logits and returns ``(2, B)`` losses. Callbacks see the networks' mean as
     ``logits`` and both as ``peer_logits``.
+
+    A ``backbone`` given as a module is copied, and the copy's weights are drawn anew. To start both networks from
+    weights of your own (pretrained ones, say), pass an ``nn.ModuleList`` of the two.
     """
 
     cost = "2 networks, 1 pass each"
 
     def build_networks(self, backbone: str | nn.Module) -> None:
-        """Make two networks that differ in their initial weights."""
-        if isinstance(backbone, nn.Module):
-            second = copy.deepcopy(backbone)
-            for module in second.modules():
-                reset = getattr(module, "reset_parameters", None)
-                if callable(reset):
-                    reset()
-            pair = [backbone, second]
+        """Make two networks that differ in their initial weights.
+
+        Raises:
+            ValueError: An ``nn.ModuleList`` has not two networks, or the two are the same.
+        """
+        if isinstance(backbone, nn.ModuleList):
+            self.networks = backbone
+        elif isinstance(backbone, nn.Module):
+            self.networks = nn.ModuleList([backbone, _drawn_anew(backbone)])
         else:
             size = (self.num_classes, self.in_channels, self.image_size)
-            pair = [build_backbone(backbone, *size) for _ in range(2)]
-        self.networks = nn.ModuleList(pair)
+            self.networks = nn.ModuleList(build_backbone(backbone, *size) for _ in range(2))
+        way_out = "pass nn.ModuleList([one, another]) with weights that differ"
+        if len(self.networks) != 2:
+            raise ValueError(f"`backbone` must be two networks, got {len(self.networks)}: {way_out}")
+        first, second = (list(network.parameters()) for network in self.networks)
+        if len(first) == len(second) and all(map(torch.equal, first, second)):
+            raise ValueError(f"`backbone` must give two networks that differ, got twice the same weights: {way_out}")
 
     def training_logits(self, x: Any) -> Tensor:
         """Return ``(2, B, C)`` logits."""
@@ -70,3 +79,13 @@ class TwoNetworks(NoisyLearner):
                 nn.utils.clip_grad_value_(network.parameters(), gradient_clip_val)
             else:
                 nn.utils.clip_grad_norm_(network.parameters(), gradient_clip_val)
+
+
+def _drawn_anew(network: nn.Module) -> nn.Module:
+    """Return a copy whose modules have initialized themselves once more."""
+    again = copy.deepcopy(network)
+    for module in again.modules():
+        reset = getattr(module, "reset_parameters", None)
+        if callable(reset):
+            reset()
+    return again

@@ -22,6 +22,10 @@ NUM_COLOURS = 6
 DASHES = ("solid", "dash", "dot", "dashdot")
 MAX_CLASSES_DRAWN = 100
 MAX_CLASSES_WITH_TEXT = 12
+MAX_NAME = 16
+
+MARGIN = {"l": 44, "r": 14, "t": 10, "b": 46}
+"""Room for the axes' texts, in pixels: fixed, because plotly.js may find no end in adapting it to the texts."""
 
 PART_COLOURS = {"right": "--right", "wrong": "--wrong", "all": "--right"}
 PART_NAMES = {"right": "right label", "wrong": "wrong label", "all": "all samples"}
@@ -83,7 +87,8 @@ def curves(groups: Sequence[Group], key: str, *, whole_range: bool) -> Spec | No
     if not lines:
         return None
     layout = {
-        "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero", "hoverformat": "d", "tickprefix": ""},
+        "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero", "hoverformat": "d"},
+        "margin": MARGIN,
         "yaxis": {"tickformat": ".0%", "range": [-0.015, 1.025] if whole_range else None, "nticks": 6},
         "hovermode": "x unified",
     }
@@ -130,6 +135,7 @@ def distribution(shown: Histogram) -> Spec:
         )
     layout = {
         "barmode": "overlay",
+        "margin": MARGIN | {"l": 58, "b": 30},
         "bargap": 0,
         "xaxis": {"hoverformat": ".4~g", "zeroline": False},
         "yaxis": {"tickformat": ".0~%", "title": {"text": "share of each part"}, "nticks": 6, "rangemode": "tozero"},
@@ -162,18 +168,32 @@ def heatmap(counts: npt.NDArray[np.int64], names: Sequence[str], column_title: s
         "colorscale": [list(stop) for stop in stops],
         "showscale": False,
         "hovertemplate": f"given %{{y}}, {column_title} %{{x}}<br>"
-        + "%{z:.1%} of the row (%{customdata})<extra></extra>",
+        "%{z:.1%} of the row (%{customdata})<extra></extra>",
     }
     if len(names) <= MAX_CLASSES_WITH_TEXT:
         trace |= {"text": texts, "texttemplate": "%{text}", "xgap": 2, "ygap": 2}
     step = math.ceil(len(names) / 25)
-    ticks = {"tickmode": "array", "tickvals": positions[::step], "ticktext": [literal(n) for n in names[::step]]}
-    shared = {**ticks, "showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
+    shown = [_shortened(name) for name in names[::step]]
+    longest = max(map(len, shown), default=1)
+    room = 10 + 7 * longest
+    shared = {
+        "tickmode": "array",
+        "tickvals": positions[::step],
+        "ticktext": [literal(name) for name in shown],
+        "showgrid": False,
+        "zeroline": False,
+        "ticks": "",
+    }
     layout = {
-        "xaxis": {**shared, "title": {"text": column_title}, "side": "top", "constrain": "domain"},
-        "yaxis": {**shared, "title": {"text": "given"}, "autorange": "reversed"},
+        "xaxis": {**shared, "side": "top", "tickangle": 0 if longest <= 2 else -90},
+        "yaxis": {**shared, "autorange": "reversed"},
+        "margin": {"l": room, "t": 20 if longest <= 2 else room, "r": 4, "b": 4},
     }
     return {"data": [trace], "layout": layout}
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= MAX_NAME else name[: MAX_NAME - 1] + "…"
 
 
 def _rounded(values: npt.ArrayLike) -> list[float]:

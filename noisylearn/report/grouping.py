@@ -104,6 +104,11 @@ class Group:
         mark = next((m for m in marks if m), None)
         return None if mark is None else (mark if isinstance(mark, str) else "reduced")
 
+    @property
+    def num_unfinished(self) -> int:
+        """How many runs say that they were stopped before their last epoch."""
+        return sum(run.result.get("completed") is False for run in self.runs)
+
     def curve(self, key: str) -> tuple[list[int], list[float], list[float | None]]:
         """Return a metric over epochs: epochs (1 is the first), mean, and sample std (``None`` below two seeds).
 
@@ -137,7 +142,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         >>> [(g.label, g.seeds) for g in group_runs(runs)]
         [('CE', '0, 1'), ('ELR', '0, 1')]
     """
-    settings = [_setting(run) for run in runs]
+    settings = [setting_of(run) for run in runs]
     differing = [k for k in settings[0] if len({s[k] for s in settings}) > 1]
     members: dict[tuple[str, ...], list[Run]] = {}
     for run, setting in zip(runs, settings, strict=True):
@@ -145,7 +150,8 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     return [Group(" · ".join(key), number, tuple(found)) for number, (key, found) in enumerate(members.items())]
 
 
-def _setting(run: Run) -> dict[str, str]:
+def setting_of(run: Run) -> dict[str, str]:
+    """Return the data, the noise and the number of epochs of a run as text; runs that differ here are not averaged."""
     noise, epochs = noise_of(run), run.result.get("epochs")
     rate = noise.get("rate")
     return {

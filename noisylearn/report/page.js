@@ -23,7 +23,7 @@
 
   const axis = (own) => ({
     gridcolor: "--grid", linecolor: "--line", zerolinecolor: "--line", tickcolor: "--line",
-    automargin: true, fixedrange: true, ...own,
+    spikecolor: "--muted", spikethickness: 1, spikedash: "solid", fixedrange: true, ...own,
     title: { standoff: 8, font: { size: 12, color: "--muted" }, ...own.title },
   });
 
@@ -31,7 +31,7 @@
     ...own,
     autosize: true, showlegend: false, dragmode: false,
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    margin: { l: 12, r: 8, t: 10, b: 12 },
+    margin: own.margin,
     font: { family: getComputedStyle(document.body).fontFamily, size: phone.matches ? 11 : 12, color: "--soft" },
     hoverlabel: { bgcolor: "--panel", bordercolor: "--line", font: { color: "--ink" }, namelength: -1 },
     xaxis: axis({ showgrid: false, ...own.xaxis }),

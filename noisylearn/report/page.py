@@ -21,6 +21,7 @@ from noisylearn.report.perrun import GALLERY_SIZE, Shown, first_with_signals, sh
 from noisylearn.report.reading import Run, load_run
 from noisylearn.report.samples import most_suspicious
 from noisylearn.report.summary import DETECTORS, describe, provenance, summary_row
+from noisylearn.report.wording import counted
 
 HERE = Path(__file__).parent
 
@@ -89,6 +90,7 @@ def build_report(runs: Sequence[Path], out: Path, *, title: str, gallery: Galler
         has_images=gallery is not None,
         gallery_size=GALLERY_SIZE,
         provenance=[(name, run, provenance(run)) for name, run in zip(run_names(loaded), loaded, strict=True)],
+        folders=counted(len(loaded), "run folder").capitalize(),
         figures=figures,
         colour=colour,
         dash=dash,

@@ -22,7 +22,7 @@ from noisylearn.report.samples import (
     ranking_score,
     suspicious_rows,
 )
-from noisylearn.report.wording import MINUS, NOTHING, count, percent, title
+from noisylearn.report.wording import MINUS, NOTHING, count, percent, sentence, title
 
 DIRECTIONS: dict[bool | None, str] = {
     True: "Higher is more suspicious.",
@@ -135,7 +135,7 @@ def _score(run: Run, name: str) -> Score:
     return Score(
         name=name,
         title=title(name),
-        description=str(info.get("description") or ""),
+        description=sentence(str(info.get("description") or "")),
         direction=DIRECTIONS[info.get("higher_is_noisier")],
         detection=(
             _fraction(found.get("auroc")),
@@ -172,7 +172,7 @@ def _tile(run: Run, row: int, ranked_by: str, images: dict[int, str]) -> Tile:
         suggested=run.class_name(int(run.column("suggested")[row])) if run.has_suggestions else None,
         clean=run.class_name(clean) if clean >= 0 else None,
         wrong=None if clean < 0 else given != clean,
-        score=f"{float(run.column(ranked_by)[row]):.3g}".replace("-", MINUS),
+        score=f"{float(run.column(ranked_by)[row]):#.3g}".replace("-", MINUS),
     )
 
 

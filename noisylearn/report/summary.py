@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from noisylearn.report.grouping import FigureText, Group, noise_of
+from noisylearn.report.grouping import FigureText, Group, noise_of, setting_of
 from noisylearn.report.reading import Run
 from noisylearn.report.wording import count, counted, duration, listing, percent
 
@@ -28,6 +28,7 @@ class Row:
 
     group: Group
     seeds: str
+    marks: tuple[str, ...]
     last: FigureText
     best: FigureText
     memorized: FigureText
@@ -38,9 +39,11 @@ class Row:
 def summary_row(group: Group) -> Row:
     """Return a method's line: accuracies and memorized part in per cent, detection as fractions, mean ± std."""
     seconds = group.figure(lambda r: r.get("train_seconds"))
+    unfinished = f"{group.num_unfinished} of {len(group.runs)} unfinished" if group.num_unfinished else None
     return Row(
         group=group,
         seeds=f"n = {len(group.runs)}, seed{'' if len(group.runs) == 1 else 's'} {group.seeds}",
+        marks=tuple(mark for mark in (group.reduced, unfinished) if mark),
         last=group.figure(lambda r: r.get("test_last")).text(1, 100),
         best=group.figure(lambda r: r.get("test_best")).text(1, 100),
         memorized=group.figure(lambda r: r.get("memorized_last")).text(1, 100),
@@ -58,13 +61,14 @@ def describe(groups: Sequence[Group]) -> str:
         groups: The methods.
     """
     runs = [run for group in groups for run in group.runs]
-    data = {str(r.result.get("data") or "unnamed data") for r in runs}
+    settings = [setting_of(run) for run in runs]
+    data = sorted({setting["data"] for setting in settings})
     what = "One method was" if len(groups) == 1 else f"{counted(len(groups), 'method').capitalize()} were"
-    if len({_noise_clause(r) for r in runs}) == 1 and len(data) == 1:
-        subject = f"{what} trained on {_samples(runs[0])}{data.pop()}{_noise_clause(runs[0])}"
+    if len({(setting["data"], setting["noise"]) for setting in settings}) == 1:
+        subject = f"{what} trained on {_samples(runs[0])}{data[0]}{_noise_clause(runs)}"
     else:
         what = f"{counted(len(runs), 'run').capitalize()} in {counted(len(groups), 'setting')}"
-        subject = f"{what} {'stands' if len(runs) == 1 else 'stand'} here, on {listing(sorted(data))}"
+        subject = f"{what} {'stands' if len(runs) == 1 else 'stand'} here, on {listing(data)}"
     return " ".join(s for s in (subject + _schedule(groups) + ".", _lesson(runs), _outcome(groups)) if s)
 
 
@@ -73,13 +77,13 @@ def _samples(run: Run) -> str:
     return f"the {count(int(number))} training samples of " if number else ""
 
 
-def _noise_clause(run: Run) -> str:
-    noise = noise_of(run)
+def _noise_clause(runs: Sequence[Run]) -> str:
+    noise = noise_of(runs[0])
     generator = str(noise.get("generator") or "none")
-    realised = noise.get("realised_rate")
     if generator == "none":
         return ", with the labels as they came and no noise added"
-    share = percent(realised) if realised is not None else percent(noise.get("rate"))
+    realised = [r for r in (noise_of(run).get("realised_rate") for run in runs) if r is not None]
+    share = percent(sum(realised) / len(realised) if realised else noise.get("rate"))
     if generator == "human":
         return f", with labels given by people, {share} of which differ from the clean ones"
     words = NOISE_WORDS.get(generator)
@@ -99,7 +103,7 @@ def _schedule(groups: Sequence[Group]) -> str:
     number = len(groups[0].runs)
     named = f"seed{'' if number == 1 else 's'} {seeds.pop()}"
     each = " each" if len(groups) > 1 else ""
-    times = "once" if number == 1 else counted(number, "time") + each
+    times = {1: "once", 2: f"twice{each}"}.get(number, counted(number, "time") + each)
     return f"{length}{reduced}, {times} ({named})"
 
 
@@ -118,6 +122,8 @@ def _outcome(groups: Sequence[Group]) -> str:
     if len(known) < 2:
         return ""
     (low, worst), (high, best) = min(known, key=_mean), max(known, key=_mean)
+    if low == high:
+        return ""
     sentence = f"After the last epoch, {best.label} is right on {percent(high)} of the test samples"
     sentence += f" and {worst.label} on {percent(low)}"
     kept = [g.figure(lambda r: r.get("memorized_last")).mean for g in (best, worst)]
@@ -150,8 +156,8 @@ def provenance(run: Run) -> list[tuple[str, str]]:
         ("Hash of the labels (SHA-1)", noise.get("sha1")),
         ("Training samples", result.get("num_samples")),
         ("Classes", result.get("num_classes")),
-        ("Epochs", result.get("epochs")),
-        ("Schedule", result.get("reduced") or None),
+        ("Epochs", _epochs(result)),
+        ("Schedule", "reduced" if result.get("reduced") is True else result.get("reduced") or None),
         ("Seed", result.get("seed")),
         ("Commit", result.get("commit")),
         ("Versions", _flat(result.get("versions"))),
@@ -159,6 +165,11 @@ def provenance(run: Run) -> list[tuple[str, str]]:
         ("Time", _time(result)),
     ]
     return [(name, str(value)) for name, value in pairs if value is not None and str(value) != ""]
+
+
+def _epochs(result: dict[str, Any]) -> str | None:
+    asked, run = result.get("epochs"), result.get("epochs_run")
+    return None if asked is None else f"{asked}" if run in (None, asked) else f"{run} of {asked}"
 
 
 def _flat(record: Any) -> str | None:

@@ -79,3 +79,13 @@ def title(name: str) -> str:
     """
     words = " ".join(ACRONYMS.get(w, w) for w in name.split("_"))
     return words[:1].upper() + words[1:]
+
+
+def sentence(text: str) -> str:
+    """Return text with a capital at its start and a full stop at its end; nothing stays nothing.
+
+    Example:
+        >>> sentence("mean margin"), sentence("")
+        ('Mean margin.', '')
+    """
+    return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?" else ".")

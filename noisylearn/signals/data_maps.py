@@ -17,7 +17,8 @@ class DataMaps(Signal):
 
     Low confidence with low variability is the corner of the map where label errors gather; high variability is
     ambiguity. ``variability`` is the population standard deviation, accumulated by Chan's parallel form of Welford's
-    method, so two ranks' halves merge exactly. ``wrong_events`` counts presentations predicted otherwise than given.
+    method; where a sampler repeats a sample within an epoch, float32 leaves it an error of up to 3e-4. ``wrong_events``
+    counts presentations predicted otherwise than given.
 
     Source: Swayamdipta et al., "Dataset Cartography", EMNLP 2020 (without its optional confidence-interval term);
     wrong events: the IDO method, 2025.

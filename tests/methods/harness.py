@@ -1,0 +1,176 @@
+"""One table of methods, and what every test does with a row: fit it on a few digits and compare what came out.
+
+A new method adds one row to `CASES`; the tests of this folder then run on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from noisylearn._compat import Callback, ModelCheckpoint, Trainer, seed_everything
+from noisylearn.callbacks import ExactResume, SignalTracker
+from noisylearn.data import Digits
+from noisylearn.methods import ELR, CoTeaching, CrossEntropy, NoisyLearner, SmallLoss
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method as the tests run it.
+
+    Args:
+        method: The class.
+        args: Its own arguments.
+        networks: How many networks it trains.
+        tables: Names of its per-sample tables.
+        additive: Whether a batch's loss is the mean of its parts' losses (no selection inside the batch).
+    """
+
+    method: type[NoisyLearner]
+    args: Mapping[str, Any] = field(default_factory=dict)
+    networks: int = 1
+    tables: tuple[str, ...] = ()
+    additive: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.method.__name__
+
+    def build(self, **args: Any) -> NoisyLearner:
+        given = {"backbone": tiny(), "num_classes": 10, "in_channels": 1, "image_size": 8, "lr": 0.05}
+        return self.method(**{**given, **self.args, **args})
+
+
+_SELECTION = {"noise_rate": 0.4, "warmup_epochs": 2}
+CASES = (
+    Case(CrossEntropy),
+    Case(ELR, {"lam": 3.0, "beta": 0.7}, tables=("targets",)),
+    Case(SmallLoss, _SELECTION, additive=False),
+    Case(CoTeaching, _SELECTION, networks=2, additive=False),
+)
+each_method = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+
+
+def tiny() -> nn.Module:
+    """A network that draws random numbers (dropout) and keeps buffers (batch norm)."""
+    hidden = [nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.1)]
+    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(32, 10))
+
+
+def plain() -> nn.Module:
+    """A network whose output for a sample does not depend on the other samples."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+
+
+class Rates(Callback):  # type: ignore[misc]  # its base is made at import time
+    """Remembers the loss and the learning rate of every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates: dict[int, float] = {}
+        self.losses: list[float] = []
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.rates[trainer.global_step] = trainer.optimizers[0].param_groups[0]["lr"]
+        self.losses.append(float(outputs["loss"]))
+
+
+@dataclass
+class Fitted:
+    """A fit that is over."""
+
+    trainer: Any
+    method: NoisyLearner
+    data: Digits
+    rates: Rates
+
+    @property
+    def epoch_losses(self) -> list[float]:
+        """Mean loss of each epoch."""
+        per_epoch = torch.tensor(self.rates.losses).view(self.trainer.current_epoch, -1)
+        return per_epoch.mean(1).tolist()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that an exact resume must restore, as plain values."""
+        trackers = [c for c in self.trainer.callbacks if isinstance(c, SignalTracker)]
+        return {
+            "weights": self.method.state_dict(),
+            "optimizer": self.trainer.optimizers[0].state_dict(),
+            "schedulers": [c.scheduler.state_dict() for c in self.trainer.lr_scheduler_configs],
+            "tables": {name: table.state_dict() for name, table in self.method.tables.items()},
+            "signals": [tracker.state_dict() for tracker in trackers],
+            "steps": (self.trainer.current_epoch, self.trainer.global_step),
+        }
+
+
+def digits(**args: Any) -> Digits:
+    """Noisy digits, few enough for a fit to take a fraction of a second."""
+    return Digits(**{"noise_rate": 0.4, "num_train": 256, "batch_size": 32, **args})
+
+
+def fit(
+    method: NoisyLearner,
+    data: Digits | None = None,
+    *,
+    epochs: int = 2,
+    callbacks: Sequence[Any] = (),
+    resume: Path | None = None,
+    compiled: Any = None,
+    **trainer_args: Any,
+) -> Fitted:
+    """Fit quietly on the CPU; nothing is written unless a callback does."""
+    data = data or digits()
+    rates = Rates()
+    checkpoints = any(isinstance(c, ModelCheckpoint) for c in callbacks)
+    quiet = {
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "limit_val_batches": 0,
+        "enable_checkpointing": checkpoints,
+    }
+    trainer = Trainer(max_epochs=epochs, callbacks=[rates, *callbacks], **{**quiet, **trainer_args})
+    trainer.fit(compiled if compiled is not None else method, datamodule=data, ckpt_path=resume)
+    return Fitted(trainer, method, data, rates)
+
+
+def run(case: Case, data: Digits | None = None, method: Mapping[str, Any] | None = None, **fit_args: Any) -> Fitted:
+    """Build a row's method from seed 0 and fit it."""
+    seed_everything(0, verbose=False)
+    return fit(case.build(**(method or {})), data, **fit_args)
+
+
+def savers(folder: Path, every_n_train_steps: int) -> list[Any]:
+    """Callbacks that save at the end of every epoch and every so many steps, exactly resumable."""
+    forever = {"save_top_k": -1, "enable_version_counter": False}
+    return [
+        SignalTracker(),
+        ExactResume(),
+        ModelCheckpoint(folder, "epoch-{epoch}", auto_insert_metric_name=False, **forever),
+        ModelCheckpoint(
+            folder, "step-{step}", auto_insert_metric_name=False, every_n_train_steps=every_n_train_steps, **forever
+        ),
+    ]
+
+
+def differences(one: Any, other: Any, path: str = "") -> list[str]:
+    """Where two nested structures of tensors and plain values differ, in a single bit."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return [] if one.dtype == other.dtype and torch.equal(one, other) else [path]
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        if one.keys() != other.keys():
+            return [f"{path}: keys {sorted(map(str, one.keys() ^ other.keys()))}"]
+        return [d for key in one for d in differences(one[key], other[key], f"{path}.{key}")]
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        if len(one) != len(other):
+            return [f"{path}: {len(one)} and {len(other)} items"]
+        return [d for i, (a, b) in enumerate(zip(one, other, strict=True)) for d in differences(a, b, f"{path}[{i}]")]
+    return [] if one == other else [f"{path}: {one!r} and {other!r}"]
