@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -43,8 +44,12 @@ class Case:
         return self.method.__name__
 
     def build(self, **args: Any) -> NoisyLearner:
-        given = {"backbone": tiny(), "num_classes": 10, "in_channels": 1, "image_size": 8, "lr": 0.05}
-        return self.method(**{**given, **self.args, **args})
+        """Build the method; a ``backbone`` that is a function is called here, after the seed is set."""
+        given = {"backbone": tiny, "num_classes": 10, "in_channels": 1, "image_size": 8, "lr": 0.05}
+        given |= {**self.args, **args}
+        if isinstance(given["backbone"], FunctionType):
+            given["backbone"] = given["backbone"]()
+        return self.method(**given)
 
 
 _SELECTION = {"noise_rate": 0.4, "warmup_epochs": 2}

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from noisylearn._compat import Callback
+from noisylearn._compat import Callback, seed_everything
 from noisylearn.callbacks import MemorizationMeter, SignalTracker
 from noisylearn.data import Digits
-from noisylearn.methods import ELR, CoTeaching, NoisyLearner
+from noisylearn.methods import ELR, CoTeaching, CrossEntropy, NoisyLearner
 from tests.methods.harness import Case, differences, digits, each_method, fit, plain, run, savers
 
 
@@ -29,21 +29,15 @@ def test_the_loss_falls(case: Case) -> None:
 
 @each_method
 def test_all_labels_right_costs_little(case: Case) -> None:
-    def accuracy(args: dict[str, Any], row: Case) -> float:
+    def accuracy(row: Case, **args: Any) -> float:
+        schedule = {"backbone": "digits_cnn", "lr": 0.02, "scheduler": "CosineAnnealingLR"}
         data = digits(noise="none", num_train=512)
-        fitted = run(row, data, {"backbone": "digits_cnn", **args}, epochs=5, limit_val_batches=1.0)
+        fitted = run(row, data, {**schedule, **args}, epochs=12, limit_val_batches=1.0)
         return float(fitted.trainer.callback_metrics["test_accuracy"])
 
-    args = {"noise_rate": 0.1} if "noise_rate" in case.args else {}
-    reference = accuracy({}, next(c for c in [Case(_cross_entropy())]))
-    assert reference > 0.85
-    assert accuracy(args, case) > reference - 0.05
-
-
-def _cross_entropy() -> type[NoisyLearner]:
-    from noisylearn.methods import CrossEntropy
-
-    return CrossEntropy
+    reference = accuracy(Case(CrossEntropy))
+    assert reference > 0.95
+    assert accuracy(case, **({"noise_rate": 0.05} if "noise_rate" in case.args else {})) > reference - 0.02
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
@@ -61,9 +55,8 @@ def test_precision(case: Case, precision: str) -> None:
 
 @each_method
 def test_accumulated_gradients(case: Case) -> None:
-    network = {"backbone": plain()}
-    halves = run(case, digits(batch_size=16), copy.deepcopy(network), accumulate_grad_batches=2)
-    wholes = run(case, digits(batch_size=32), copy.deepcopy(network))
+    halves = run(case, digits(batch_size=16), {"backbone": plain}, accumulate_grad_batches=2)
+    wholes = run(case, digits(batch_size=32), {"backbone": plain})
     assert halves.trainer.global_step == wholes.trainer.global_step == 16
     if case.additive:  # then two halves of a batch have the gradient of the whole
         for one, other in zip(halves.method.parameters(), wholes.method.parameters(), strict=True):
@@ -113,7 +106,7 @@ def test_gradients_are_clipped_by_value(case: Case) -> None:
 
 @each_method
 def test_batches_of_one(case: Case) -> None:
-    fitted = run(case, digits(num_train=9, batch_size=1), {"backbone": plain()}, epochs=3)
+    fitted = run(case, digits(num_train=9, batch_size=1), {"backbone": plain}, epochs=3)
     assert fitted.trainer.global_step == 27
     assert all(bool(p.isfinite().all()) for p in fitted.method.parameters())
 
@@ -121,7 +114,7 @@ def test_batches_of_one(case: Case) -> None:
 @each_method
 def test_a_smaller_last_batch(case: Case) -> None:
     """The mean of a step is over its own samples: the short batch is not scaled as a full one."""
-    fitted = run(case, digits(num_train=70), {"backbone": plain(), "lr": 1e-12}, epochs=1)
+    fitted = run(case, digits(num_train=70), {"backbone": plain, "lr": 1e-12}, epochs=1)
     assert len(fitted.rates.losses) == 3
     assert max(fitted.rates.losses) < 2 * min(fitted.rates.losses)
     for table in fitted.method.tables.values():
@@ -165,22 +158,24 @@ def test_what_a_step_shows(case: Case) -> None:
 
 @each_method
 def test_compiled(case: Case) -> None:
-    eager = run(case, method={"backbone": plain()})
+    eager = run(case, method={"backbone": plain})
     torch._dynamo.reset()
-    compiled = case.build(backbone=plain())
-    compiled.load_state_dict(run(case, method={"backbone": plain()}, epochs=0).method.state_dict())
+    seed_everything(0, verbose=False)
+    compiled = case.build(backbone=plain)
     for network in getattr(compiled, "networks", [getattr(compiled, "network", None)]):
         network.compile(backend="eager")
     fitted = fit(compiled, digits())
     assert differences(eager.state(), fitted.state()) == []
 
 
+# Where dynamo breaks the graph, it reads `.grad` of the tensors that cross the break.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 @each_method
 def test_compiled_as_a_whole(case: Case) -> None:
-    eager = run(case, method={"backbone": plain()})
+    eager = run(case, method={"backbone": plain})
     torch._dynamo.reset()
-    method = case.build(backbone=plain())
-    method.load_state_dict(run(case, method={"backbone": plain()}, epochs=0).method.state_dict())
+    seed_everything(0, verbose=False)
+    method = case.build(backbone=plain)
     fitted = fit(method, digits(), compiled=torch.compile(method, backend="eager"))
     assert differences(eager.state(), fitted.state()) == []
 
@@ -271,17 +266,17 @@ def test_sample_weights_leave_samples_out() -> None:
             losses = nn.functional.cross_entropy(logits, target, reduction="none")
             return losses * (index % 3 != 0) * (len(index) / (index % 3 != 0).sum())
 
-    pruned = run(Case(_cross_entropy()), method={"backbone": plain()}, callbacks=[Prune()])
-    without = run(Case(Without), method={"backbone": plain()})
+    pruned = run(Case(CrossEntropy), method={"backbone": plain}, callbacks=[Prune()])
+    without = run(Case(Without), method={"backbone": plain})
     for one, other in zip(pruned.method.parameters(), without.method.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
 def test_sample_weights_are_in_the_checkpoint_and_survive_setup(tmp_path: Path) -> None:
-    method = Case(_cross_entropy()).build(num_samples=256)
+    method = Case(CrossEntropy).build(num_samples=256)
     method.set_sample_weights(torch.tensor([7]), torch.tensor([0.25]))
     fit(method, epochs=1, callbacks=savers(tmp_path, 5))
-    fresh = Case(_cross_entropy()).build()
+    fresh = Case(CrossEntropy).build()
     with pytest.warns(UserWarning, match="is not empty"):
         fit(fresh, epochs=2, callbacks=savers(tmp_path, 5), resume=tmp_path / "epoch-0.ckpt")
     assert fresh.sample_weights(torch.tensor([6, 7])).tolist() == [1.0, 0.25]  # type: ignore[union-attr]
