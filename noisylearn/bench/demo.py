@@ -92,18 +92,18 @@ def result_table(results: Sequence[dict[str, Any]]) -> Table:
     """
     methods = list(dict.fromkeys(r["method"] for r in results))
     runs = len(results) // len(methods)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.title = f"Test accuracy and share of wrong labels memorized, in %, n = {runs}; AUROC / AP of the detection"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)  # 80 columns are enough
+    table.title = f"Test accuracy, wrong labels memorized, detection (AUROC/AP): in %, n = {runs}"
     table.title_justify = "left"
     table.add_column("method", no_wrap=True)
-    for name in ("last", "best\n(oracle)", "memorized", *(f"{title}" for _, title in DETECTORS), "s"):
+    for name in ("last", "best\n(oracle)", "memorized", *(title for _, title in DETECTORS), "a run"):
         table.add_column(name, justify="right", no_wrap=True)
     for method in methods:
         rows = [r for r in results if r["method"] == method]
         found = [_detector(rows, key) for key, _ in DETECTORS]
         fields = [_percent(r[k] for r in rows) for k in ("test_last", "test_best", "memorized_last")]
         seconds = statistics.mean(r["train_seconds"] for r in rows)
-        table.add_row(method, *fields, *found, f"{seconds:.0f}")
+        table.add_row(method, *fields, *found, f"{seconds:.0f}s")
     return table
 
 
@@ -111,4 +111,5 @@ def _detector(rows: Sequence[dict[str, Any]], key: str) -> str:
     found = [r["detection"][key] for r in rows if key in r["detection"]]
     if not found:
         return "-"
-    return "/".join(f"{statistics.mean(f[k] for f in found):.3f}" for k in ("auroc", "average_precision"))
+    means = (100 * statistics.mean(f[k] for f in found) for k in ("auroc", "average_precision"))
+    return "/".join(f"{mean:.1f}".replace("100.0", "100") for mean in means)

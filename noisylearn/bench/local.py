@@ -32,8 +32,7 @@ def _start_worker(threads: int, epochs: Any) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.disable(logging.INFO)  # for good: Lightning sets its loggers' levels when it is imported
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
@@ -74,7 +73,9 @@ def run_jobs(jobs: Sequence[Job], fit: Fit, workers: int | None = None, console:
     if not todo:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(check_positive_int("workers", workers or _default_workers(cores)), len(todo))
+    workers = check_positive_int("workers", workers or _default_workers(cores))
+    threads = max(cores // workers, 1)  # of the asked number: a run's last bits must not depend on what is left to do
+    workers = min(workers, len(todo))
     context = multiprocessing.get_context("spawn")
     epochs = context.Manager().Queue()
     columns = (
@@ -85,7 +86,6 @@ def run_jobs(jobs: Sequence[Job], fit: Fit, workers: int | None = None, console:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    threads = max(cores // workers, 1)
     with (
         Progress(*columns, console=console, transient=True) as progress,
         ProcessPoolExecutor(workers, context, _start_worker, (threads, epochs)) as pool,
