@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
+import traceback
+import warnings
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from noisylearn import __version__, catalog
@@ -79,20 +83,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         if parsed.command == "list":
             print_list(parsed.what)
         elif parsed.command == "report":
-            from noisylearn.report_command import write_page
-
             out = parsed.out or parsed.runs[0] / "report.html"
-            print(write_page(parsed.runs, out, title=parsed.runs[0].name))
+            print(report(parsed.runs, out, title=parsed.runs[0].name))
         else:
             print(demo(parsed.out, parsed.epochs, parsed.workers))
     except KeyboardInterrupt:
         return 130
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, MemoryError, ImportError, argparse.ArgumentError) as error:
         if os.environ.get("NOISYLEARN_DEBUG"):
             raise
-        print(f"noisylearn: {error}", file=sys.stderr)
+        print(f"noisylearn: {in_own_words(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+WRAPPED = re.compile(
+    r"Parser key \"(?P<key>[^\"]+)\":"
+    r"|Problem with given class_path"
+    r"|Does not validate against any of the Union subtypes\nSubtypes: \[[^\[\],]+, <class 'NoneType'>\]"
+)
+
+
+def in_own_words(error: BaseException) -> str:
+    """Return what went wrong without the layers that the argument parser puts around it.
+
+    An error that was not raised in this package is followed by how to see where it was.
+
+    Args:
+        error: What was caught.
+
+    Example:
+        >>> in_own_words(ValueError("`rate` must be in [0, 1], got 2")).splitlines()[0]
+        '`rate` must be in [0, 1], got 2'
+    """
+    keys: list[str] = []
+    while (wrapper := WRAPPED.match(str(error))) is not None and error.__cause__ is not None:
+        if (key := wrapper["key"]) is not None and key not in keys:
+            keys.append(key)
+        error = error.__cause__
+    text = (f"`--{'.'.join(keys)}`: " if keys else "") + str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = bool(keys) or (bool(frames) and Path(frames[-1].filename).is_relative_to(Path(__file__).parent))
+    return text if ours else f"{text}\n(NOISYLEARN_DEBUG=1 shows where it happened)"
 
 
 def demo(out: Path, epochs: int, workers: int | None) -> Path:
@@ -106,12 +138,31 @@ def demo(out: Path, epochs: int, workers: int | None) -> Path:
     Returns:
         The page.
     """
+    print("noisylearn demo: loading Lightning", flush=True)  # some seconds, in which a silent command looks dead
     from noisylearn.bench import run_demo
-    from noisylearn.report_command import write_page
     from noisylearn.training_cli import fit_job
 
     runs = run_demo(out, fit_job, epochs, workers)
-    return write_page(runs, out / "report.html", title="Learning with wrong labels: the demo")
+    return report(runs, out / "report.html", title="Learning with wrong labels: the demo")
+
+
+def report(runs: Sequence[Path], out: Path, title: str) -> Path:
+    """Write one page from run folders, with a sign of life on the terminal meanwhile.
+
+    Args:
+        runs: Run folders.
+        out: The page.
+        title: Its title.
+
+    Returns:
+        The page.
+    """
+    from rich.console import Console
+
+    with Console(stderr=True).status("drawing the page"):
+        from noisylearn.report_command import write_page
+
+        return write_page(runs, out, title)
 
 
 def train(args: Sequence[str]) -> int:
@@ -128,9 +179,14 @@ def train(args: Sequence[str]) -> int:
     check_names(expanded, files)
     configs = [part for file in files for part in ("--config", str(file))]
     print(f"noisylearn {command}: loading Lightning", flush=True)
+    # Lightning's own affairs: these arguments are the command line's, and the LeafSpec is its issue #21326.
+    warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
+    warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)", FutureWarning)
     from noisylearn.training_cli import run_cli
 
-    run_cli([command, *configs, *expanded])
+    run = run_cli([command, *configs, *expanded]).config[command].run
+    if command == "fit":
+        print(f"noisylearn fit: the run folder is {run}; `noisylearn report {run}` draws it")
     return 0
 
 
@@ -177,20 +233,22 @@ def print_list(what: str) -> None:
 
     if what not in LISTS:
         raise ValueError(unknown_name("list", what, LISTS))
-    table = Table(box=None, pad_edge=False)
-    for title in HEADERS[what]:
-        table.add_column(title, overflow="fold")
-    for row in rows_of(what):
-        table.add_row(*row)
-    Console().print(table)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("name", no_wrap=True)
+    table.add_column(HEADERS[what])
+    for name, summary, *facts in rows_of(what):
+        table.add_row(name, summary.replace("`", ""))
+        if any(facts):
+            table.add_row("", " · ".join(filter(None, facts)), style="dim")
+    Console(highlight=False).print(table)
 
 
 HEADERS = {
-    "methods": ("name", "what", "paper", "cost", "state per sample"),
-    "signals": ("name", "what", "paper", "cost", "state per sample"),
-    "data": ("name", "what", "source"),
-    "models": ("name", "what"),
-    "recipes": ("name", "what"),
+    "methods": "what · paper · cost · state per sample",
+    "signals": "what · paper · cost · state per sample",
+    "data": "what · source",
+    "models": "what",
+    "recipes": "what",
 }
 
 
@@ -216,15 +274,17 @@ def rows_of(what: str) -> list[tuple[str, ...]]:
         "data": ("data", "NoisyDataModule", ("paper",)),
     }[what]
     found = catalog.concrete(folder, base, ABSTRACT)
-    return [(i.name, i.summary, *(str(catalog.fact(i.name, k, folder) or "") for k in keys)) for i in found]
+    facts = [[str(catalog.fact(info.name, key, folder) or "") for key in keys] for info in found]
+    return [(info.name, info.summary, *row) for info, row in zip(found, facts, strict=True)]
 
 
 def _first_comment(files: Sequence[Path]) -> str:
-    """The first comment line of the most specific file that has one."""
+    """The first sentence of the comment that opens the most specific file that has one."""
     for file in reversed(files):
-        first = file.read_text(encoding="utf-8").split("\n", 1)[0]
-        if first.startswith("# "):
-            return first.removeprefix("# ")
+        lines = file.read_text(encoding="utf-8").splitlines()
+        comment = " ".join(line.removeprefix("# ") for line in takewhile(lambda line: line.startswith("# "), lines))
+        if comment:
+            return comment.split(". ", 1)[0].removesuffix(".")
     return ""
 
 

@@ -85,6 +85,7 @@ def run_cli(args: list[str], extra_callbacks: Sequence[Any] = ()) -> NoisyCLI:
         auto_configure_optimizers=False,
         save_config_kwargs={"overwrite": True},
         load_from_checkpoint_support=False,
+        parser_kwargs={"exit_on_error": False},  # an error is ours to tell, without a page of usage before it
         args=args,
     )
     return parsed

@@ -14,7 +14,9 @@ from noisylearn.data.root import missing_data
 
 
 class CIFAR10(NoisyDataModule):
-    """50,000 + 10,000 colour images, 32x32, ten classes. Arguments as for `NoisyDataModule`.
+    """50,000 + 10,000 colour images, 32x32, ten classes.
+
+    Arguments as for `NoisyDataModule`.
 
     The files lie in ``ROOT/cifar-10-batches-py``; `prepare_data` downloads them. Mean and standard deviation
     are those of the noisy-label papers: the deviation is the mean of the per-image ones, smaller than that of
@@ -63,7 +65,9 @@ class CIFAR10(NoisyDataModule):
 
 
 class CIFAR100(CIFAR10):
-    """50,000 + 10,000 colour images, 32x32, one hundred classes. Arguments as for `NoisyDataModule`.
+    """50,000 + 10,000 colour images, 32x32, one hundred classes.
+
+    Arguments as for `NoisyDataModule`.
 
     The files lie in ``ROOT/cifar-100-python``; `prepare_data` downloads them.
 

@@ -10,7 +10,9 @@ from noisylearn.data.root import missing_data
 
 
 class FashionMNIST(NoisyDataModule):
-    """60,000 + 10,000 grey pictures of clothing, 28x28, ten classes. Arguments as for `NoisyDataModule`.
+    """60,000 + 10,000 grey pictures of clothing, 28x28, ten classes.
+
+    Arguments as for `NoisyDataModule`.
 
     The files lie in ``ROOT/FashionMNIST/raw``; `prepare_data` downloads them.
 

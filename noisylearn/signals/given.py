@@ -26,7 +26,7 @@ class GivenLabel(Signal):
         [nan, 2.0]
     """
 
-    paper = "none"
+    paper = ""
     state = "2 bytes"
     scores = (Score("given", "the label in the training data", higher_is_noisier=None),)
     columns = (Column("given", torch.int16, merge="last", initial=-1),)
