@@ -168,10 +168,11 @@ def check_labels(name: str, labels: Any, num_classes: int) -> npt.NDArray[np.int
     return array.astype(np.int64, copy=False)
 
 
-def check_index(index: Any, num_samples: int) -> npt.NDArray[np.int64]:
+def check_index(name: str, index: Any, num_samples: int) -> npt.NDArray[np.int64]:
     """Return ``index`` as a 1-D int64 array of row numbers in ``[0, num_samples)``.
 
     Args:
+        name: The argument's name.
         index: ``(B,)`` integers on the CPU.
         num_samples: Number of rows.
 
@@ -180,15 +181,15 @@ def check_index(index: Any, num_samples: int) -> npt.NDArray[np.int64]:
         IndexError: One of them is negative or at least ``num_samples``.
 
     Example:
-        >>> check_index([3, 0], num_samples=4)
+        >>> check_index("index", [3, 0], num_samples=4)
         array([3, 0])
     """
     array = np.asarray(index)
     if array.size and not _is_integer_dtype(array):
         way_out = "index with the sample's position in the training set"
-        raise TypeError(f"`index` must be integers, got dtype {array.dtype}: {way_out}")
+        raise TypeError(f"`{name}` must be integers, got dtype {array.dtype}: {way_out}")
     if array.size and (array.min() < 0 or array.max() >= num_samples):
         bad = int(array.min()) if array.min() < 0 else int(array.max())
-        way_out = "`num_samples` must be the size of the training set that the indices point into"
-        raise IndexError(f"`index` must be in [0, {num_samples}), got {bad}: {way_out}")
+        way_out = "pass positions in the training set, whose size this is"
+        raise IndexError(f"`{name}` must be in [0, {num_samples}), got {bad}: {way_out}")
     return array.astype(np.int64, copy=False)

@@ -253,7 +253,7 @@ class SampleTable:
             found = f"{tuple(index.shape)} {index.dtype}"
             raise TypeError(f"`index` must be (B,) integers, got {found}: pass positions in the training set")
         if index.device.type == "cpu":  # free here; on a GPU it would be a wait in every step
-            check_index(index.numpy(), self.num_samples)
+            check_index("index", index.numpy(), self.num_samples)
         return index.to(self.device, torch.int64, non_blocking=True)
 
     # -- commit -------------------------------------------------------------------------------------------------

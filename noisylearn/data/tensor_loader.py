@@ -214,7 +214,7 @@ def _check_data(images: Tensor, targets: Tensor, needs_images: bool) -> None:
 def _check_rows(indices: Tensor | None, num_samples: int) -> Tensor:
     if indices is None:
         return torch.arange(num_samples)
-    rows = check_index(indices.cpu().numpy(), num_samples)
+    rows = check_index("indices", indices.cpu().numpy(), num_samples)
     if len(rows) == 0:
         raise ValueError("`indices` must hold at least one row, got none: pass None for all of them")
     if repeated := len(rows) - len(np.unique(rows)):

@@ -125,19 +125,19 @@ def test_labels_that_are_refused(labels: Any, num_classes: Any, kind: type[Excep
 
 @pytest.mark.parametrize("index", [[3, 0, 3], np.array([3, 0, 3], np.int16), torch.tensor([3, 0, 3])])
 def test_indices(index: Any) -> None:
-    checked = check_index(index, 4)
+    checked = check_index("index", index, 4)
     assert checked.dtype == np.int64
     assert checked.tolist() == [3, 0, 3]
 
 
 def test_no_index_at_all() -> None:
-    assert check_index([], 4).tolist() == []
+    assert check_index("index", [], 4).tolist() == []
 
 
 @pytest.mark.parametrize(
     ("index", "kind", "message"),
     [
-        ([0, 4], IndexError, r"`index` must be in \[0, 4\), got 4: `num_samples` must be the size of the training set"),
+        ([0, 4], IndexError, r"`index` must be in \[0, 4\), got 4: pass positions in the training set"),
         ([-1, 9], IndexError, r"`index` must be in \[0, 4\), got -1"),
         ([0.0], TypeError, "`index` must be integers, got dtype float64: index with the sample's position"),
         (["a"], TypeError, "`index` must be integers, got dtype <U1"),
@@ -146,4 +146,4 @@ def test_no_index_at_all() -> None:
 )
 def test_indices_that_are_refused(index: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=f"^{message}"):
-        check_index(index, 4)
+        check_index("index", index, 4)
