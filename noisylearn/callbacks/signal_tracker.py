@@ -10,17 +10,21 @@ from noisylearn.callbacks.observing import ObservingCallback
 from noisylearn.signals import (
     EL2N,
     DataMaps,
+    FirstKLearned,
+    Fluctuation,
     Forgetting,
     GivenLabel,
     LossStatistics,
     Margin,
     MeanProbability,
+    PredictionFlips,
     Signal,
     SignalSet,
     core_signals,
 )
 
-BY_NAME = {s.__name__: s for s in (Margin, DataMaps, EL2N, LossStatistics, Forgetting)}
+_NAMED = (Margin, DataMaps, EL2N, LossStatistics, Forgetting, FirstKLearned, PredictionFlips, Fluctuation)
+BY_NAME: dict[str, type[Signal]] = {s.__name__: s for s in _NAMED}
 MAX_CLASSES_SUGGESTED = 200
 
 
@@ -31,7 +35,7 @@ class SignalTracker(ObservingCallback):
     per score and `noisylearn.callbacks.SignalWriter` writes them to a parquet file.
 
     Args:
-        signals: `Signal`s, or names of the core ones. By default the core set; with up to 200 classes also the label
+        signals: `Signal`s, or their names, e.g. ``"Margin"``. By default the core set; with up to 200 classes also the label
             that the averaged predictions suggest.
         index: Where a batch holds the row numbers: a key (str or int) or a callable on the batch. By default a
             `noisylearn.data.Batch`, a dict's ``"index"``, else what the loader's own sampler yields.
