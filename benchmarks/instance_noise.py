@@ -4,7 +4,7 @@ Both make the labels of one seed from the same images in this process; printed a
 the labels are equal. The loop is written as the references have it (one product, one softmax and one
 ``numpy.random.choice`` per sample, float32 in torch), on the CPU, its images cast to float before the clock starts.
 
-    python benchmarks/instance_noise.py --num-images 2000
+    python benchmarks/instance_noise.py
 
 Images are CIFAR-10's where ``--root`` (default: the environment variable NOISYLEARN_DATA) has them, else random bytes
 of the same shape.
@@ -74,7 +74,7 @@ def timed(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
 def main() -> None:
     """Time both and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--num-images", type=int, default=2000)
+    parser.add_argument("--num-images", type=int, default=50_000)
     parser.add_argument("--rate", type=float, default=0.4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
