@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from noisylearn import __version__, catalog
 from noisylearn._checks import unknown_name
@@ -23,6 +25,7 @@ TRAINING = {
     "predict": "give the class probabilities of the training set",
 }
 COMMANDS = (*TRAINING, "demo", "list", "report")
+INTERRUPTED = 130  # the exit status of what Ctrl-C ends
 LISTS = ("methods", "signals", "data", "models", "recipes")
 EXAMPLES = """\
 examples:
@@ -35,6 +38,23 @@ examples:
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """Tells a misspelt option in two lines, with the nearest names."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse as usual, then refuse what looks like an option and is none.
+
+        Raises:
+            ValueError: There is no such option.
+        """
+        parsed, rest = super().parse_known_args(args, namespace)
+        for arg in rest:
+            if arg.startswith("--"):
+                known = [name for name in self._option_string_actions if name.startswith("--")]
+                raise ValueError(unknown_name("option", arg.partition("=")[0], known))
+        return parsed, rest
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands but the training ones, whose arguments are Lightning's.
 
@@ -42,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         >>> build_parser().parse_args(["list", "methods"]).what
         'methods'
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="noisylearn",
         description="Learn from data some of whose labels are wrong, and find them.",
         epilog=EXAMPLES,
@@ -71,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; by default the process's.
 
     Returns:
-        The exit status: 0, 1 after an error told in its own words, 130 after Ctrl-C.
+        The exit status: 0, 1 after an error told in its own words, 130 after Ctrl-C or SIGTERM.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -88,7 +108,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             print(demo(parsed.out, parsed.epochs, parsed.workers))
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+    except SystemExit as exit_:
+        if not isinstance(exit_.__context__, KeyboardInterrupt):
+            raise
+        return stopped(exit_.__context__)  # Lightning turns Ctrl-C into an exit with status 1
     except (ValueError, TypeError, OSError, RuntimeError, MemoryError, ImportError, argparse.ArgumentError) as error:
         if os.environ.get("NOISYLEARN_DEBUG"):
             raise
@@ -97,9 +121,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def stopped(interrupt: KeyboardInterrupt) -> int:
+    """Say how to go on after a fit was interrupted, where it has saved itself, and return the exit status.
+
+    Args:
+        interrupt: What stopped it; `noisylearn.callbacks.Stopped` has the checkpoint's path.
+
+    Example:
+        >>> stopped(KeyboardInterrupt("runs/mine/checkpoints/last.ckpt"))
+        stopped; to go on: noisylearn fit --config runs/mine/config.yaml --ckpt_path runs/mine/checkpoints/last.ckpt
+        130
+    """
+    if interrupt.args:
+        checkpoint = Path(str(interrupt))
+        config = checkpoint.parents[1] / "config.yaml"
+        command = ["noisylearn", "fit", "--config", str(config), "--ckpt_path", str(checkpoint)]
+        print(f"stopped; to go on: {shlex.join(command)}")
+    return INTERRUPTED
+
+
 WRAPPED = re.compile(
     r"Parser key \"(?P<key>[^\"]+)\":"
     r"|Problem with given class_path"
+    r"|\s*- Expected a path but"
     r"|Does not validate against any of the Union subtypes\nSubtypes: \[[^\[\],]+, <class 'NoneType'>\]"
 )
 
@@ -181,6 +225,9 @@ def train(args: Sequence[str]) -> int:
     print(f"noisylearn {command}: loading Lightning", flush=True)
     # Lightning's own affairs: these arguments are the command line's, and the LeafSpec is its issue #21326.
     warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
+    if command != "fit":  # it misses the callbacks of the fit, whose state no evaluation needs
+        for text in ("Be aware that when using `ckpt_path`", "The dirpath has changed"):
+            warnings.filterwarnings("ignore", text, UserWarning)
     warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)", FutureWarning)
     from noisylearn.training_cli import run_cli
 

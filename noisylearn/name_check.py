@@ -17,6 +17,8 @@ TOP_LEVEL = (
     "weights_only", "return_predictions", "verbose", "print_config", "help",
 )  # fmt: skip
 ABSTRACT = ("TwoNetworks", "NoisyLearner", "NoisyDataModule")
+LINKED = ("num_classes", "num_samples", "in_channels", "image_size", "noise_rate")
+"""Arguments of a method that the data knows; the parser would overwrite what is given."""
 
 
 def known_classes(part: str) -> list[str]:
@@ -35,6 +37,7 @@ def known_classes(part: str) -> list[str]:
 
 def _options(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """Each ``--option`` and its value, ``--option=value`` and ``--option value`` alike."""
+    args = ["--config" if arg == "-c" else arg for arg in args]
     for i, arg in enumerate(args):
         if arg.startswith("--") and len(arg) > 2:
             name, _, value = arg[2:].partition("=")
@@ -51,7 +54,7 @@ def _from_file(path: Path) -> Iterator[tuple[str, str | None]]:
     if not isinstance(config, Mapping):
         return
     for key, value in config.items():
-        yield str(key), None
+        yield str(key), value if isinstance(value, str) else None
         if not isinstance(value, Mapping):
             continue
         if key in KINDS and "class_path" in value:
@@ -99,16 +102,19 @@ def check_names(args: Sequence[str], files: Sequence[Path] = ()) -> None:
 def _check_class(part: str, value: str) -> str:
     kind, folder, _ = KINDS[part]
     known = known_classes(part)
-    prefix = f"noisylearn.{folder}."
-    name = value.removeprefix(prefix)
+    name = value.removeprefix("noisylearn.").removeprefix(f"{folder}.")
     if "." not in name and name not in known:
         raise ValueError(unknown_name(kind, name, known))
     return name
 
 
 def _check_argument(part: str, chosen: str | None, argument: str) -> None:
-    if chosen is None or "." in chosen or argument in ("init_args", "class_path", "dict_kwargs", "help"):
+    if argument in ("init_args", "class_path", "dict_kwargs", "help"):
         return
-    known = catalog.arguments(chosen, KINDS[part][1])
-    if argument not in known:
-        raise ValueError(unknown_name(f"argument of {chosen}", argument, known))
+    if chosen is not None and "." not in chosen:
+        known = catalog.arguments(chosen, KINDS[part][1])
+        if argument not in known:
+            raise ValueError(unknown_name(f"argument of {chosen}", argument, known))
+    if part == "model" and argument in LINKED:
+        way_out = ": `forget_rate` sets another fraction" if argument == "noise_rate" else ""
+        raise ValueError(f"`--model.{argument}` is taken from the data and would not count\nleave it out{way_out}")

@@ -8,17 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 from noisylearn import callbacks
 from noisylearn._compat import Callback, ModelCheckpoint, lightning_module
+from noisylearn.checkpoint_check import check_checkpoint
 
 # Importing the packages makes short class names resolve: `--model ELR --data Digits`.
 from noisylearn.data import NoisyDataModule
 from noisylearn.methods import NoisyLearner
+from noisylearn.name_check import LINKED
 
 if TYPE_CHECKING:
-    from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+    from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 else:
     LightningCLI = lightning_module("cli").LightningCLI
+    SaveConfigCallback = lightning_module("cli").SaveConfigCallback
 
-LINKS = ("num_classes", "num_samples", "in_channels", "image_size", "noise_rate")
+
+class SaveConfig(SaveConfigCallback):
+    """Writes ``config.yaml`` once training starts: a start that fails leaves an earlier run's folder as it was."""
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Do nothing yet."""
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Write the file, without the checkpoint that a resumed run began with: it is no part of what was run."""
+        self.config = self.config.clone()
+        self.config.ckpt_path = None
+        super().setup(trainer, pl_module, "fit")
 
 
 class NoisyCLI(LightningCLI):
@@ -33,12 +47,14 @@ class NoisyCLI(LightningCLI):
         parser.add_argument(
             "--reduced", type=bool, default=False, help="Mark a schedule shorter than the published one"
         )
-        for name in LINKS:
+        for name in LINKED:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
     def before_instantiate_classes(self) -> None:
         """Put everything that the run writes into its folder."""
         config = self.config[self.subcommand]
+        if config.ckpt_path:
+            check_checkpoint(str(config.ckpt_path))
         names = [config[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model")]
         config.run = config.run or str(Path("runs", "-".join([*names, str(config.seed_everything)]).lower()))
         config.trainer.default_root_dir = config.run
@@ -46,6 +62,8 @@ class NoisyCLI(LightningCLI):
             config.trainer.logger = False  # the run folder has metrics.csv; name a logger for more
         if self.subcommand == "fit":
             self.trainer_defaults["callbacks"] = [*run_callbacks(config), *self.extra_callbacks]
+        else:
+            self.save_config_callback = None  # config.yaml is that of the fit
 
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration alone: a checkpoint restores state, the command line says what is run."""
@@ -56,6 +74,10 @@ def run_callbacks(config: Any) -> list[Any]:
     folder = str(Path(config.run, "checkpoints"))
     seed = None if isinstance(config.seed_everything, bool) else config.seed_everything
     bar = [] if config.trainer.enable_progress_bar is False else [lightning_module("callbacks").RichProgressBar()]
+    saving = [
+        callbacks.GracefulStop(),
+        ModelCheckpoint(folder, filename="{epoch}", save_last=True, enable_version_counter=False),
+    ]
     return [
         *bar,
         callbacks.SignalTracker(),
@@ -63,8 +85,7 @@ def run_callbacks(config: Any) -> list[Any]:
         callbacks.SignalWriter(),
         callbacks.ResultWriter(cell=config.cell, seed=seed, reduced=config.reduced),
         callbacks.ExactResume(),
-        callbacks.GracefulStop(),
-        ModelCheckpoint(folder, filename="{epoch}", save_last=True, enable_version_counter=False),
+        *([] if config.trainer.enable_checkpointing is False else saving),
     ]
 
 
@@ -74,20 +95,27 @@ def run_cli(args: list[str], extra_callbacks: Sequence[Any] = ()) -> NoisyCLI:
     Args:
         args: What follows ``noisylearn`` on the command line, e.g. ``["fit", "--model", "ELR", "--data", "Digits"]``.
         extra_callbacks: Callbacks for this call, beyond a fit's own.
+
+    Raises:
+        ValueError: An argument's value does not fit, or Lightning cannot do what is asked on this machine.
     """
     cli = type("NoisyCLI", (NoisyCLI,), {"extra_callbacks": extra_callbacks})
-    parsed: NoisyCLI = cli(
-        NoisyLearner,
-        NoisyDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        seed_everything_default=0,
-        auto_configure_optimizers=False,
-        save_config_kwargs={"overwrite": True},
-        load_from_checkpoint_support=False,
-        parser_kwargs={"exit_on_error": False},  # an error is ours to tell, without a page of usage before it
-        args=args,
-    )
+    try:
+        parsed: NoisyCLI = cli(
+            NoisyLearner,
+            NoisyDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"overwrite": True},
+            load_from_checkpoint_support=False,
+            parser_kwargs={"exit_on_error": False},  # an error is ours to tell, without a page of usage before it
+            args=args,
+        )
+    except lightning_module("utilities.exceptions").MisconfigurationException as error:
+        raise ValueError(str(error)) from error  # its own kind is known to Lightning alone
     return parsed
 
 

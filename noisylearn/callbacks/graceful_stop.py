@@ -50,9 +50,18 @@ class GracefulStop(Checkpoint):
         print("\nstopping: the step is finished and a checkpoint saved (once more to abort)", flush=True)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Save and stop if asked; with several processes, if any of them was asked."""
+        """Stop if asked; after an epoch's last step not yet: its validation is still to come, and its metrics."""
+        if not trainer.is_last_batch:
+            self._stop_if_asked(trainer)
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Stop if asked in the epoch's last step or in its validation."""
+        self._stop_if_asked(trainer)
+
+    def _stop_if_asked(self, trainer: Any) -> None:
+        """Save and stop; with several processes, if any of them was asked."""
         if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
-            trainer.save_checkpoint(self.path)
+            trainer.save_checkpoint(self.path, weights_only=False)
             raise Stopped(str(self.path))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:

@@ -80,7 +80,8 @@ def write_atomically(table: pa.Table, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        pq.write_table(table, partial)
+        with partial.open("wb") as file:  # a name would be read as a URI where it has a colon
+            pq.write_table(table, file)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

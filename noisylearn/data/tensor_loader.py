@@ -31,8 +31,9 @@ class TensorLoader:
 
     *Order.* The permutation of an epoch depends on (seed, epoch) alone; a rank takes from it the samples ``i``
     with ``i % world_size == rank``, so a sample stays on one rank for good. A rank that has fewer samples than
-    another repeats the first of its own, so that all ranks have the same number of batches. ``drop_last``
-    drops the last, smaller batch after that. Augmentation depends on (seed, epoch, rank) and the position in
+    another ends with the first of other ranks', so that all have the same number of batches: a `SampleTable`, where
+    one rank's row counts, shows no trace of it, as it would of a rank's own sample served twice. ``drop_last`` drops
+    the last, smaller batch after that. Augmentation depends on (seed, epoch, rank) and the position in
     the epoch, never on the device.
 
     *Position.* `state_dict` holds the epoch and how many of its batches were yielded. After `load_state_dict`
@@ -168,8 +169,8 @@ class TensorLoader:
         order = self._rows
         if self.shuffle:
             order = order[torch.randperm(len(order), generator=_generator(self.seed, _ORDER, epoch))]
-        mine = order[order % self.world_size == self.rank]
-        return mine.repeat(-(-self._share_size // len(mine)))[: self._share_size]
+        mine = order % self.world_size == self.rank
+        return torch.cat([order[mine], order[~mine]])[: self._share_size]
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of the epoch; which epoch that is, is read at the first ``next``."""
