@@ -35,8 +35,8 @@ class SignalTracker(ObservingCallback):
     per score and `noisylearn.callbacks.SignalWriter` writes them to a parquet file.
 
     Args:
-        signals: `Signal`s, or their names, e.g. ``"Margin"``. By default the core set; with up to 200 classes also the label
-            that the averaged predictions suggest.
+        signals: `Signal`s, or their names, e.g. ``"Margin"``. By default the core set; with up to 200 classes also the
+            label that the averaged predictions suggest.
         index: Where a batch holds the row numbers: a key (str or int) or a callable on the batch. By default a
             `noisylearn.data.Batch`, a dict's ``"index"``, else what the loader's own sampler yields.
         target: Where a batch holds the given labels. By default a `Batch`, a dict's ``"target"``, ``"label"``,
