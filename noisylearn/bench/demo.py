@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from noisylearn._checks import check_positive_int
 from noisylearn.bench.job import Job
 from noisylearn.bench.local import Fit, run_jobs
 from noisylearn.bench.recipes import merge, recipe_job
@@ -59,7 +60,7 @@ def run_demo(
         The run folders.
     """
     console = console or Console()
-    jobs = demo_jobs(out, epochs)
+    jobs = demo_jobs(out, check_positive_int("epochs", epochs))
     console.print(
         f"digits, 40 % of the labels replaced by wrong ones: {len(METHODS)} methods, {len(SEEDS)} seeds, "
         f"{epochs} epochs"

@@ -6,11 +6,12 @@ import logging
 import multiprocessing
 import os
 import queue
+import signal
 import threading
-import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,22 +26,42 @@ Fit: TypeAlias = Callable[[Path, Callable[[], None]], None]
 _epochs: Any = None  # in a worker: the queue that counts finished epochs
 
 
-def _start_worker(threads: int, epochs: Any) -> None:
+def _start_worker(threads: int, epochs: Any, stop: Any) -> None:
     """Prepare a worker: its share of the cores, no advice on the console, and an end if its parent ends."""
     global _epochs
     _epochs = epochs
+    threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
     import torch
 
     torch.set_num_threads(threads)
     logging.disable(logging.INFO)  # for good: Lightning sets its loggers' levels when it is imported
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    """End this process once its parent is gone: a killed parent cannot tell its workers."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
+def _end_with_parent(stop: Any) -> None:
+    """End this process once its parent says so or is gone: a killed parent cannot tell its workers."""
+    parent = multiprocessing.parent_process()
+    while not stop.wait(0.5) and parent is not None and parent.is_alive():
+        pass
     os._exit(1)
+
+
+@contextmanager
+def _interrupt_held() -> Iterator[None]:
+    """Let Ctrl-C wait; processes started meanwhile never see it, so that none answers in its parent's place."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    asked: list[int] = []
+    # The mask is what a new process inherits; it does not keep another thread of this one from taking the signal.
+    handler = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if asked:
+        raise KeyboardInterrupt
 
 
 def _run(job: Job, fit: Fit) -> str:
@@ -69,15 +90,17 @@ def run_jobs(jobs: Sequence[Job], fit: Fit, workers: int | None = None, console:
         ValueError: ``workers`` is below 1.
         RuntimeError: A job failed; the others are finished first and keep their results.
     """
+    if workers is not None:
+        check_positive_int("workers", workers)
     todo = [job for job in jobs if not job.done]
     if not todo:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = check_positive_int("workers", workers or _default_workers(cores))
+    workers = workers or _default_workers(cores)
     threads = max(cores // workers, 1)  # of the asked number: a run's last bits must not depend on what is left to do
     workers = min(workers, len(todo))
     context = multiprocessing.get_context("spawn")
-    epochs = context.Manager().Queue()
+    epochs, stop = context.Queue(), context.Event()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -88,15 +111,17 @@ def run_jobs(jobs: Sequence[Job], fit: Fit, workers: int | None = None, console:
     )
     with (
         Progress(*columns, console=console, transient=True) as progress,
-        ProcessPoolExecutor(workers, context, _start_worker, (threads, epochs)) as pool,
+        ProcessPoolExecutor(workers, context, _start_worker, (threads, epochs, stop)) as pool,
     ):
         bar = progress.add_task("training", total=sum(int(job.config["trainer"]["max_epochs"]) for job in todo))
-        futures = {pool.submit(_run, job, fit): job for job in todo}
         try:
+            with _interrupt_held():
+                futures = {pool.submit(_run, job, fit): job for job in todo}
             while any(not future.done() for future in futures):
                 progress.advance(bar, _drain(epochs))
         except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stop.set()
+            pool.shutdown(cancel_futures=True)
             raise
     _raise_failures(futures)
     return len(todo)
@@ -116,8 +141,8 @@ def _drain(epochs: Any) -> int:
 
 
 def _raise_failures(futures: dict[Future[str], Job]) -> None:
-    failed = {job: future.exception() for future, job in futures.items() if future.exception() is not None}
+    failed = [(job, future.exception()) for future, job in futures.items() if future.exception() is not None]
     if failed:
-        job, error = next(iter(failed.items()))
+        job, error = failed[0]
         others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         raise RuntimeError(f"the run {str(job.run)!r} failed{others}: {error}") from error

@@ -1,0 +1,123 @@
+"""Every recipe is what the command line's own parser accepts, and the small ones take a step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from io import StringIO
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from noisylearn.bench import recipe_files, recipe_names
+from noisylearn.bench.recipes import merge, recipe_root
+from noisylearn.cli import main
+from tests.recipes.parsing import parsed
+
+FILES = sorted(recipe_root().rglob("*.yaml"))
+
+
+def read(file: Path) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return config
+
+
+def is_overlay(name: str) -> bool:
+    """Whether a recipe changes others of its folder and names no method of its own."""
+    return "class_path" not in read(recipe_root() / f"{name}.yaml").get("model", {})
+
+
+METHODS = [name for name in recipe_names() if not is_overlay(name)]
+OVERLAID = [
+    (method, overlay)
+    for overlay in recipe_names()
+    if is_overlay(overlay)
+    for method in METHODS
+    if Path(method).parent == Path(overlay).parent
+]
+COMMANDS = [(name,) for name in METHODS] + OVERLAID
+
+
+def contains(whole: Any, part: Any) -> bool:
+    """Whether ``whole`` has every entry of ``part``; short class names stand for their paths."""
+    if isinstance(part, Mapping):
+        return isinstance(whole, Mapping) and all(k in whole and contains(whole[k], v) for k, v in part.items())
+    return bool(whole == part) or (isinstance(part, str) and str(whole).endswith(f".{part}"))
+
+
+@pytest.mark.parametrize("names", COMMANDS, ids="+".join)
+def test_the_parser_knows_every_class_and_argument(names: tuple[str, ...]) -> None:
+    asked: dict[str, Any] = {}
+    for file in recipe_files(names):
+        asked = merge(asked, read(file))
+    config = parsed(*(part for name in names for part in ("--recipe", name)))
+    assert contains(config, asked)
+
+
+def test_every_recipe_is_parsed() -> None:
+    assert {name for names in COMMANDS for name in names} == set(recipe_names())
+    assert {file for names in COMMANDS for file in recipe_files(names)} == set(FILES)
+
+
+def test_a_difference_between_file_and_parser_is_seen() -> None:
+    config = parsed("--recipe", "digits/elr")
+    assert contains(config, {"model": {"class_path": "ELR"}})
+    assert not contains(config, {"model": {"class_path": "LR"}})
+    assert not contains(config, {"trainer": {"max_epochs": 61}})
+    assert not contains(config, {"model": {"init_args": {"lamm": 3.0}}})
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_a_recipe_opens_with_what_it_is(file: Path) -> None:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    header = " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines))
+    assert len(header.split()) >= 5
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_recipe_names_the_cell_that_its_method_fills(name: str) -> None:
+    config = parsed("--recipe", name)
+    method = config["model"]["class_path"].rsplit(".", 1)[-1]
+    assert config["cell"].endswith(f"/{method}")
+    assert config["reduced"] is False
+
+
+@pytest.mark.parametrize("names", OVERLAID, ids="+".join)
+def test_an_overlay_shortens_the_schedule_and_says_so(names: tuple[str, str]) -> None:
+    full, small = parsed("--recipe", names[0]), parsed("--recipe", names[0], "--recipe", names[1])
+    assert small["reduced"] is True
+    assert small["trainer"]["max_epochs"] < full["trainer"]["max_epochs"]
+    assert small["cell"] == full["cell"]
+
+
+def take_a_step(folder: Path, *names: str) -> dict[str, Any]:
+    limits = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1"]
+    quiet = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.num_sanity_val_steps=0"]
+    # The summary warns that it does not know the size of bf16 weights.
+    every = ["--trainer.check_val_every_n_epoch=1", "--trainer.enable_model_summary=false", "--run", str(folder)]
+    recipes = [part for name in names for part in ("--recipe", name)]
+    with redirect_stdout(StringIO()):
+        assert main(["fit", *recipes, *limits, *quiet, *every]) == 0
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return result
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name.startswith("digits/")])
+def test_a_recipe_on_embedded_data_takes_a_step(name: str, tmp_path: Path) -> None:
+    result = take_a_step(tmp_path, name)
+    assert (result["completed"], result["reduced"], result["noise"]["rate"]) == (True, False, 0.4)
+    assert result["cell"] == read(recipe_root() / f"{name}.yaml")["cell"]
+    assert result["test_last"] is not None
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("names", OVERLAID, ids="+".join)
+def test_a_small_recipe_takes_a_step_on_the_real_data(names: tuple[str, str], tmp_path: Path) -> None:
+    result = take_a_step(tmp_path, *names)
+    assert (result["completed"], result["reduced"], result["num_samples"]) == (True, True, 5000)
+    assert result["noise"]["realised_rate"] == pytest.approx(0.4186)
+    assert result["test_last"] is not None

@@ -1,0 +1,103 @@
+"""`check_names` refuses what the parser would refuse, and nothing that the parser would take."""
+
+from __future__ import annotations
+
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from noisylearn.cli import TRAINING, main
+from noisylearn.name_check import TOP_LEVEL, check_names
+
+# Options that act on the parsing itself and are not in what it returns; `--recipe` is taken out before.
+OF_THE_PARSER = {"config", "print_config", "help", "recipe"}
+MODEL_AND_DATA = ["--model=ELR", "--data=Digits"]
+
+
+def printed(command: str, *args: str) -> dict[str, Any]:
+    out = StringIO()
+    with redirect_stdout(out), pytest.raises(SystemExit) as ended:
+        main([command, *args, "--print_config"])
+    assert ended.value.code == 0
+    config: dict[str, Any] = yaml.safe_load(out.getvalue().split("\n", 1)[1])
+    return config
+
+
+def test_the_options_are_those_of_the_four_parsers() -> None:
+    known = set().union(*(printed(command, *MODEL_AND_DATA) for command in TRAINING))
+    assert set(TOP_LEVEL) == known | OF_THE_PARSER
+    assert len(TOP_LEVEL) == len(set(TOP_LEVEL))
+
+
+TAKEN: dict[str, list[str]] = {
+    "nothing": [],
+    "short names": [*MODEL_AND_DATA, "--model.lam", "3", "--data.noise_rate", "0.4"],
+    "the long form": ["--model.class_path=ELR", "--model.init_args.lam=3", "--data=Digits"],
+    "our classes by their paths": [
+        "--model=noisylearn.ELR",
+        "--model.lam=3",
+        "--data=noisylearn.data.Digits",
+        "--data.noise=none",
+    ],
+    "a third party's classes": [
+        "--model=tests.e2e.theirs.Method",
+        "--model.mine=3",
+        "--data=tests.e2e.theirs.Data",
+        "--data.seed=1",
+    ],
+    "a negative number": [*MODEL_AND_DATA, "--data.noise_seed", "-1"],
+    "options of the Trainer": [*MODEL_AND_DATA, "--trainer.max_epochs=3", "--trainer.devices", "1"],
+    "a callback's arguments": [
+        *MODEL_AND_DATA,
+        "--trainer.callbacks+=LearningRateMonitor",
+        "--trainer.callbacks.logging_interval=step",
+    ],
+    "a dictionary's entry": [*MODEL_AND_DATA, "--model.optimizer_args.momentum=0.8"],
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_what_the_parser_takes_passes(case: str) -> None:
+    check_names(TAKEN[case])
+    if TAKEN[case]:
+        printed("fit", *TAKEN[case])
+
+
+@pytest.mark.parametrize("value", ["theirs.Method", "my.package.deep.ELRR", "noisylearn.methods.elr.ELR", "model.yaml"])
+def test_a_dotted_name_is_its_owners(value: str) -> None:
+    check_names(["--model", value, "--model.whatever", "3"])
+
+
+def test_a_later_class_is_the_one_whose_arguments_count(tmp_path: Path) -> None:
+    file = tmp_path / "elr.yaml"
+    file.write_text(yaml.safe_dump({"model": {"class_path": "ELR", "init_args": {"lam": 3.0}}}), encoding="utf-8")
+    check_names(["--config", str(file), "--model.beta=0.5"])
+    check_names(["--config", str(file), "--model=CoTeaching", "--model.exponent=2"])
+    with pytest.raises(ValueError, match="no argument of CoTeaching `beta`"):
+        check_names(["--config", str(file), "--model=CoTeaching", "--model.beta=0.5"])
+    with pytest.raises(ValueError, match="no argument of ELR `exponent`"):
+        check_names(["--model.exponent=2"], [file])
+
+
+@pytest.mark.parametrize("text", ["[1, 2", "- a\n- b\n", "just text", ""])
+def test_a_broken_file_is_left_to_the_parser(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(text, encoding="utf-8")
+    check_names(["--config", str(file)])
+    check_names(["--config", str(tmp_path / "none.yaml")])
+
+
+@pytest.mark.parametrize("name", ["num_classes", "num_samples", "in_channels", "image_size", "noise_rate"])
+@pytest.mark.parametrize("model", ["CoTeaching", "tests.e2e.theirs.Method"])
+def test_an_argument_that_the_data_decides_is_refused(model: str, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"`--model.{name}` is taken from the data.*\nleave it out"):
+        check_names([f"--model={model}", f"--model.init_args.{name}=1"])
+
+
+def test_an_argument_that_a_method_does_not_have_is_no_matter_of_the_data() -> None:
+    with pytest.raises(ValueError, match="no argument of ELR `noise_rate`"):
+        check_names(["--model=ELR", "--model.noise_rate=0.3"])
