@@ -18,8 +18,8 @@ import torch
 import yaml
 
 from noisylearn.cli import main
+from noisylearn.cli.training import run_cli
 from noisylearn.data import Digits
-from noisylearn.training_cli import run_cli
 
 QUICK = ["--trainer.accelerator=cpu", "--trainer.max_epochs=2", "--trainer.enable_progress_bar=false"]
 SMALL = ["--data.num_train=256", "--data.batch_size=64"]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from noisylearn.checkpoint_check import check_checkpoint
 from noisylearn.cli import main
+from noisylearn.cli.checkpoint import check_checkpoint
 
 FIT = [
     "--model=CrossEntropy",

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from noisylearn import catalog
 from noisylearn._checks import unknown_name
+from noisylearn.cli import catalog
 
 KINDS = {"model": ("method", "methods", "NoisyLearner"), "data": ("data set", "data", "NoisyDataModule")}
 TOP_LEVEL = (

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from noisylearn.cli import TRAINING, main
-from noisylearn.name_check import TOP_LEVEL, check_names
+from noisylearn.cli import main
+from noisylearn.cli.command import TRAINING
+from noisylearn.cli.names import TOP_LEVEL, check_names
 
 # Options that act on the parsing itself and are not in what it returns; `--recipe` is taken out before.
 OF_THE_PARSER = {"config", "print_config", "help", "recipe"}

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from noisylearn import __version__, catalog
+from noisylearn import __version__
 from noisylearn._checks import unknown_name
-from noisylearn.name_check import ABSTRACT, check_names
+from noisylearn.cli.errors import in_own_words
+from noisylearn.cli.listing import LISTS, print_list
+from noisylearn.cli.names import check_names
 
 TRAINING = {
     "fit": "train a method on a data set and write a run folder",
@@ -26,7 +25,6 @@ TRAINING = {
 }
 COMMANDS = (*TRAINING, "demo", "list", "report")
 INTERRUPTED = 130  # the exit status of what Ctrl-C ends
-LISTS = ("methods", "signals", "data", "models", "recipes")
 EXAMPLES = """\
 examples:
   noisylearn demo
@@ -140,37 +138,6 @@ def stopped(interrupt: KeyboardInterrupt) -> int:
     return INTERRUPTED
 
 
-WRAPPED = re.compile(
-    r"Parser key \"(?P<key>[^\"]+)\":"
-    r"|Problem with given class_path"
-    r"|\s*- Expected a path but"
-    r"|Does not validate against any of the Union subtypes\nSubtypes: \[[^\[\],]+, <class 'NoneType'>\]"
-)
-
-
-def in_own_words(error: BaseException) -> str:
-    """Return what went wrong without the layers that the argument parser puts around it.
-
-    An error that was not raised in this package is followed by how to see where it was.
-
-    Args:
-        error: What was caught.
-
-    Example:
-        >>> in_own_words(ValueError("`rate` must be in [0, 1], got 2")).splitlines()[0]
-        '`rate` must be in [0, 1], got 2'
-    """
-    keys: list[str] = []
-    while (wrapper := WRAPPED.match(str(error))) is not None and error.__cause__ is not None:
-        if (key := wrapper["key"]) is not None and key not in keys:
-            keys.append(key)
-        error = error.__cause__
-    text = (f"`--{'.'.join(keys)}`: " if keys else "") + str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = bool(keys) or (bool(frames) and Path(frames[-1].filename).is_relative_to(Path(__file__).parent))
-    return text if ours else f"{text}\n(NOISYLEARN_DEBUG=1 shows where it happened)"
-
-
 def demo(out: Path, epochs: int, workers: int | None) -> Path:
     """Run the demo and write its page.
 
@@ -184,7 +151,7 @@ def demo(out: Path, epochs: int, workers: int | None) -> Path:
     """
     print("noisylearn demo: loading Lightning", flush=True)  # some seconds, in which a silent command looks dead
     from noisylearn.bench import run_demo
-    from noisylearn.training_cli import fit_job
+    from noisylearn.cli.training import fit_job
 
     runs = run_demo(out, fit_job, epochs, workers)
     return report(runs, out / "report.html", title="Learning with wrong labels: the demo")
@@ -204,7 +171,7 @@ def report(runs: Sequence[Path], out: Path, title: str) -> Path:
     from rich.console import Console
 
     with Console(stderr=True).status("drawing the page"):
-        from noisylearn.report_command import write_page
+        from noisylearn.cli.page import write_page
 
         return write_page(runs, out, title)
 
@@ -229,7 +196,7 @@ def train(args: Sequence[str]) -> int:
         for text in ("Be aware that when using `ckpt_path`", "The dirpath has changed"):
             warnings.filterwarnings("ignore", text, UserWarning)
     warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)", FutureWarning)
-    from noisylearn.training_cli import run_cli
+    from noisylearn.cli.training import run_cli
 
     run = run_cli([command, *configs, *expanded]).config[command].run
     if command == "fit":
@@ -267,73 +234,3 @@ def expand_recipes(args: Sequence[str]) -> tuple[list[str], list[Path]]:
         else:
             rest.append(arg)
     return rest, recipe_files(names)
-
-
-def print_list(what: str) -> None:
-    """Print what there is of one kind.
-
-    Args:
-        what: One of ``methods``, ``signals``, ``data``, ``models``, ``recipes``.
-    """
-    from rich.console import Console
-    from rich.table import Table
-
-    if what not in LISTS:
-        raise ValueError(unknown_name("list", what, LISTS))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("name", no_wrap=True)
-    table.add_column(HEADERS[what])
-    for name, summary, *facts in rows_of(what):
-        table.add_row(name, summary.replace("`", ""))
-        if any(facts):
-            table.add_row("", " · ".join(filter(None, facts)), style="dim")
-    Console(highlight=False).print(table)
-
-
-HEADERS = {
-    "methods": "what · paper · cost · state per sample",
-    "signals": "what · paper · cost · state per sample",
-    "data": "what · source",
-    "models": "what",
-    "recipes": "what",
-}
-
-
-def rows_of(what: str) -> list[tuple[str, ...]]:
-    """Return the rows that `print_list` prints.
-
-    Args:
-        what: One of ``methods``, ``signals``, ``data``, ``models``, ``recipes``.
-
-    Example:
-        >>> [row[0] for row in rows_of("methods")]
-        ['CoTeaching', 'CrossEntropy', 'ELR', 'SmallLoss']
-    """
-    if what == "models":
-        return list(catalog.model_names().items())
-    if what == "recipes":
-        from noisylearn.bench.recipes import recipe_files, recipe_names
-
-        return [(name, _first_comment(recipe_files([name]))) for name in recipe_names()]
-    folder, base, keys = {
-        "methods": ("methods", "NoisyLearner", ("paper", "cost", "state")),
-        "signals": ("signals", "Signal", ("paper", "cost", "state")),
-        "data": ("data", "NoisyDataModule", ("paper",)),
-    }[what]
-    found = catalog.concrete(folder, base, ABSTRACT)
-    facts = [[str(catalog.fact(info.name, key, folder) or "") for key in keys] for info in found]
-    return [(info.name, info.summary, *row) for info, row in zip(found, facts, strict=True)]
-
-
-def _first_comment(files: Sequence[Path]) -> str:
-    """The first sentence of the comment that opens the most specific file that has one."""
-    for file in reversed(files):
-        lines = file.read_text(encoding="utf-8").splitlines()
-        comment = " ".join(line.removeprefix("# ") for line in takewhile(lambda line: line.startswith("# "), lines))
-        if comment:
-            return comment.split(". ", 1)[0].removesuffix(".")
-    return ""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

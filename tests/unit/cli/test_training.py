@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from noisylearn._compat import lightning_module
-from noisylearn.training_cli import NoisyCLI, run_cli
+from noisylearn.cli.training import NoisyCLI, run_cli
 
 METHOD = "_parse_ckpt_path"
 FIT = [

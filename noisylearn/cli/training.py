@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from noisylearn import callbacks
 from noisylearn._compat import Callback, ModelCheckpoint, lightning_module
-from noisylearn.checkpoint_check import check_checkpoint
+from noisylearn.cli.checkpoint import check_checkpoint
+from noisylearn.cli.names import LINKED
 
 # Importing the packages makes short class names resolve: `--model ELR --data Digits`.
 from noisylearn.data import NoisyDataModule
 from noisylearn.methods import NoisyLearner
-from noisylearn.name_check import LINKED
 
 if TYPE_CHECKING:
     from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback

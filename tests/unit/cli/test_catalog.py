@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from noisylearn import catalog, data, methods, models, signals
+from noisylearn import data, methods, models, signals
 from noisylearn._compat import Trainer
+from noisylearn.cli import catalog
+from noisylearn.cli.names import ABSTRACT, LINKED
 from noisylearn.models import BACKBONES, build_backbone
-from noisylearn.name_check import ABSTRACT, LINKED
 
 KINDS: dict[str, tuple[ModuleType, type]] = {
     "methods": (methods, methods.NoisyLearner),
