@@ -95,8 +95,8 @@ class LogitsFinder:
         if len(found) != 1:
             seen = ", ".join(f"{n}: {_describe(o)}" for n, o in outputs) or "none ran"
             raise ValueError(
-                f"`logits` not found: {len(found)} outermost submodules gave ({rows}, C >= {max(num_classes, 2)}), as the "
-                f"largest label is {num_classes - 1}; outputs of this step: {seen}. Way out: {HOW}"
+                f"`logits` not found: {len(found)} outermost submodules gave ({rows}, C >= {max(num_classes, 2)}), as "
+                f"the largest label is {num_classes - 1}; outputs of this step: {seen}. Way out: {HOW}"
             )
         self.stop()
         self._name = found[0][0]
