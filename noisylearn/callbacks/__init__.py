@@ -3,6 +3,7 @@
 from noisylearn.callbacks.exact_resume import ExactResume
 from noisylearn.callbacks.graceful_stop import GracefulStop, Stopped
 from noisylearn.callbacks.memorization_meter import MemorizationMeter
+from noisylearn.callbacks.prediction_writer import PredictionWriter, prediction_table
 from noisylearn.callbacks.result_writer import ResultWriter
 from noisylearn.callbacks.signal_tracker import SignalTracker
 from noisylearn.callbacks.signal_writer import SignalWriter, signal_table
@@ -11,9 +12,11 @@ __all__ = [
     "ExactResume",
     "GracefulStop",
     "MemorizationMeter",
+    "PredictionWriter",
     "ResultWriter",
     "SignalTracker",
     "SignalWriter",
     "Stopped",
+    "prediction_table",
     "signal_table",
 ]

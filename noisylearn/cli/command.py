@@ -21,7 +21,7 @@ TRAINING = {
     "fit": "train a method on a data set and write a run folder",
     "validate": "measure the accuracy on the evaluation sets",
     "test": "measure the accuracy on the test set",
-    "predict": "give the class probabilities of the training set",
+    "predict": "write the class probabilities of the training set to the run folder",
 }
 COMMANDS = (*TRAINING, "demo", "list", "report")
 INTERRUPTED = 130  # the exit status of what Ctrl-C ends
@@ -149,9 +149,9 @@ def demo(out: Path, epochs: int, workers: int | None) -> Path:
     Returns:
         The page.
     """
-    print("noisylearn demo: loading Lightning", flush=True)  # some seconds, in which a silent command looks dead
+    print("noisylearn demo: loading PyTorch", flush=True)  # some seconds, in which a silent command looks dead
     from noisylearn.bench import run_demo
-    from noisylearn.cli.training import fit_job
+    from noisylearn.cli.job import fit_job
 
     runs = run_demo(out, fit_job, epochs, workers)
     return report(runs, out / "report.html", title="Learning with wrong labels: the demo")
@@ -201,6 +201,8 @@ def train(args: Sequence[str]) -> int:
     run = run_cli([command, *configs, *expanded]).config[command].run
     if command == "fit":
         print(f"noisylearn fit: the run folder is {run}; `noisylearn report {run}` draws it")
+    elif command == "predict":
+        print(f"noisylearn predict: the class probabilities are in {Path(run, 'predictions.parquet')}")
     return 0
 
 

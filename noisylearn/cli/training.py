@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from noisylearn import callbacks
-from noisylearn._compat import Callback, ModelCheckpoint, lightning_module
+from noisylearn._compat import ModelCheckpoint, lightning_module
 from noisylearn.cli.checkpoint import check_checkpoint
 from noisylearn.cli.names import LINKED
 
@@ -60,26 +60,28 @@ class NoisyCLI(LightningCLI):
         config.trainer.default_root_dir = config.run
         if config.trainer.logger is None:
             config.trainer.logger = False  # the run folder has metrics.csv; name a logger for more
+        bar = [] if config.trainer.enable_progress_bar is False else [lightning_module("callbacks").RichProgressBar()]
         if self.subcommand == "fit":
-            self.trainer_defaults["callbacks"] = [*run_callbacks(config), *self.extra_callbacks]
+            own = fit_callbacks(config)
         else:
+            own = [callbacks.PredictionWriter()] if self.subcommand == "predict" else []
+        self.trainer_defaults["callbacks"] = [*bar, *own, *self.extra_callbacks]
+        if self.subcommand != "fit":
             self.save_config_callback = None  # config.yaml is that of the fit
 
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration alone: a checkpoint restores state, the command line says what is run."""
 
 
-def run_callbacks(config: Any) -> list[Any]:
+def fit_callbacks(config: Any) -> list[Any]:
     """Return the callbacks that every fit has: signals, meter, result, exact resume, graceful stop, checkpoint."""
     folder = str(Path(config.run, "checkpoints"))
     seed = None if isinstance(config.seed_everything, bool) else config.seed_everything
-    bar = [] if config.trainer.enable_progress_bar is False else [lightning_module("callbacks").RichProgressBar()]
     saving = [
         callbacks.GracefulStop(),
         ModelCheckpoint(folder, filename="{epoch}", save_last=True, enable_version_counter=False),
     ]
     return [
-        *bar,
         callbacks.SignalTracker(),
         callbacks.MemorizationMeter(),
         callbacks.SignalWriter(),
@@ -117,25 +119,3 @@ def run_cli(args: list[str], extra_callbacks: Sequence[Any] = ()) -> NoisyCLI:
     except lightning_module("utilities.exceptions").MisconfigurationException as error:
         raise ValueError(str(error)) from error  # its own kind is known to Lightning alone
     return parsed
-
-
-class CountEpochs(Callback):
-    """Calls a function after each epoch."""
-
-    def __init__(self, count: Callable[[], None]) -> None:
-        super().__init__()
-        self._count = count
-
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Count one."""
-        self._count()
-
-
-def fit_job(config: Path, count_epoch: Callable[[], None]) -> None:
-    """Make the run of a job's configuration file; what `noisylearn.bench.run_jobs` calls in its workers.
-
-    Args:
-        config: The configuration file.
-        count_epoch: Called after each epoch.
-    """
-    run_cli(["fit", "--config", str(config), "--trainer.enable_progress_bar=false"], [CountEpochs(count_epoch)])

@@ -34,7 +34,8 @@ def resolve(name: str, package: str, kind: str) -> Any:
         raise ValueError(f"no {kind} `{name}`: the module {module_name!r} cannot be imported ({error})") from error
     found = getattr(module, short, None)
     if not isinstance(found, type):
-        names = [n for n, v in vars(module).items() if isinstance(v, type) and not n.startswith("_")]
+        own = {n: v for n, v in vars(module).items() if isinstance(v, type) and not n.startswith("_")}
+        names = [n for n, v in own.items() if v.__module__.startswith(module.__name__)]
         raise ValueError(unknown_name(kind, name, names))
     return found
 

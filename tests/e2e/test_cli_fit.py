@@ -165,6 +165,13 @@ def test_a_checkpoint_predicts_every_training_sample(run: Path, evaluated: list[
     cli.model.load_state_dict(weights)
     inputs = torch.cat([batch.input for batch in data.predict_dataloader()])
     torch.testing.assert_close(probabilities, cli.model.eval()(inputs).softmax(1).detach())
+    file = run / "predictions.parquet"
+    table = pq.read_table(file)
+    file.unlink()  # all that it adds to the run folder
+    assert table["index"].to_pylist() == list(range(256))
+    assert table["given"].to_pylist() == data.noisy_targets.tolist()
+    assert table["predicted"].to_pylist() == probabilities.argmax(1).tolist()
+    assert table["probabilities"].to_pylist() == probabilities.tolist()
 
 
 def test_report_prints_the_page_last(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
