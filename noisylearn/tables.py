@@ -248,12 +248,23 @@ class SampleTable:
             missing, extra = sorted(expected - values.keys()), sorted(values.keys() - expected)
             raise KeyError(f"`values` must have the columns {sorted(expected)}; missing {missing}, unknown {extra}")
 
-    def _on_device(self, index: Tensor) -> Tensor:
+    def check_index(self, index: Tensor) -> None:
+        """Refuse what are no row numbers of this table.
+
+        Raises:
+            TypeError: They are not integers.
+            IndexError: One is out of range (told on the CPU only: a GPU would wait).
+        """
         if index.is_floating_point() or index.ndim != 1:
             found = f"{tuple(index.shape)} {index.dtype}"
             raise TypeError(f"`index` must be (B,) integers, got {found}: pass positions in the training set")
-        if index.device.type == "cpu":  # free here; on a GPU it would be a wait in every step
-            check_index("index", index.numpy(), self.num_samples)
+        if index.device.type == "cpu" and len(index):
+            low, high = index.aminmax()
+            if index.dtype == torch.bool or low < 0 or high >= self.num_samples:
+                check_index("index", index.numpy(), self.num_samples)
+
+    def _on_device(self, index: Tensor) -> Tensor:
+        self.check_index(index)
         return index.to(self.device, torch.int64, non_blocking=True)
 
     # -- commit -------------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ class ObservingCallback(Callback):
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Number this fit's epochs on from the last one's, unless it resumes a checkpoint."""
         if self.signal_set is not None:
-            self.signal_set.table.to(pl_module.device)
+            self.signal_set.to(pl_module.device)
         if self._resumed:
             self._drop_partial_epoch(trainer)
         else:
@@ -125,7 +125,7 @@ class ObservingCallback(Callback):
         if self.signal_set is None:
             self._num_classes = obs.logits.shape[1]
             self.signal_set = self.build_signals(size, self._num_classes)
-            self.signal_set.table.to(obs.logits.device)
+            self.signal_set.to(obs.logits.device)
         if size != self.signal_set.table.num_samples:
             raise ValueError(
                 f"this {type(self).__name__} has rows for {self.signal_set.table.num_samples} samples, but the "

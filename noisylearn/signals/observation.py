@@ -62,8 +62,10 @@ class Observation:
                 )
         if targets.is_floating_point():
             raise ValueError(f"`targets` must be class ids, got dtype {targets.dtype}: soft labels have no given label")
-        if targets.device.type == "cpu":  # free here; on a GPU it would be a wait in every step
-            check_labels("targets", targets.detach(), logits.shape[1])
+        if targets.device.type == "cpu":  # cheap here; on a GPU it would be a wait in every step
+            low, high = targets.aminmax()
+            if targets.dtype == torch.bool or low < 0 or high >= logits.shape[1]:
+                check_labels("targets", targets.detach(), logits.shape[1])
         logits = logits.detach()
         self.index = index
         self.logits = logits if logits.dtype == torch.float64 else logits.float()

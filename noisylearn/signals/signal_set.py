@@ -17,6 +17,9 @@ from noisylearn.signals.margin import Margin
 from noisylearn.signals.observation import Observation
 from noisylearn.tables import Column, SampleTable, Views
 
+CHUNK_ROWS, CHUNK_VALUES = 8192, 2**21
+"""Observations wait until they are so many rows, or logits: on small batches an operation costs more than its work."""
+
 
 def core_signals() -> list[Signal]:
     """Return the core online set: AUM, wrong events and Data Maps, EL2N, loss statistics, forgetting.
@@ -30,6 +33,9 @@ def core_signals() -> list[Signal]:
 
 class SignalSet:
     """Several signals fed from the same logits; works in any training loop, without Lightning.
+
+    What steps show is copied, kept for some steps and then staged at once: a few large operations in place of many
+    small ones. `commit` and `state_dict` stage what is left, so that this cannot be seen from outside.
 
     Args:
         signals: The signals, each of another class or with other scores.
@@ -64,6 +70,9 @@ class SignalSet:
             observed=_distinct(c for s in self.signals for c in s.observed),
             device=device,
         )
+        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._rows = self._values = 0
+        self._num_classes = 0  # of the logits that wait; 0 before the first, which is staged at once to be checked
 
     @property
     def score_info(self) -> list[Score]:
@@ -71,7 +80,29 @@ class SignalSet:
         return [score for signal in self.signals for score in signal.scores]
 
     def observe(self, obs: Observation) -> None:
-        """Stage one step's observation."""
+        """Take in one step's observation.
+
+        Raises:
+            IndexError: An index is out of range (on the CPU at once; on a GPU at the next commit).
+        """
+        self.table.check_index(obs.index)
+        alike = obs.logits.shape[1] == self._num_classes
+        if not alike:
+            self.stage()
+            self._num_classes = obs.logits.shape[1]
+        # Copies: the next step may write its logits where this one's are.
+        self._waiting.append((obs.index.clone(), obs.logits.clone(), obs.targets.clone()))
+        self._rows += len(obs.logits)
+        self._values += obs.logits.numel()
+        if not alike or self._rows >= CHUNK_ROWS or self._values >= CHUNK_VALUES:
+            self.stage()
+
+    def stage(self) -> None:
+        """Stage what the steps since the last call have shown."""
+        if not self._waiting:
+            return
+        obs = Observation(*(torch.cat(part) for part in zip(*self._waiting, strict=True)))
+        self._waiting, self._rows, self._values = [], 0, 0
         values: dict[str, Tensor] = {}
         for signal in self.signals:
             values |= signal.observe(obs)
@@ -79,7 +110,14 @@ class SignalSet:
 
     def commit(self, epoch: int) -> int:
         """Merge the ranks, apply the staged rows and return how many observations were not finite."""
+        self.stage()
         return self.table.commit(epoch, self._advance)
+
+    def to(self, device: torch.device | str) -> SignalSet:
+        """Move the table to ``device``, in place, and return the set."""
+        self.stage()
+        self.table.to(device)
+        return self
 
     def _advance(self, state: Views, staged: Views) -> Mapping[str, Tensor]:
         new: dict[str, Tensor] = {}
@@ -94,10 +132,12 @@ class SignalSet:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the table as plain CPU tensors."""
+        self.stage()
         return self.table.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned; what was observed and not committed is dropped."""
+        self._waiting, self._rows, self._values = [], 0, 0
         self.table.load_state_dict(state)
 
 

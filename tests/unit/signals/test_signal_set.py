@@ -132,3 +132,36 @@ def test_the_given_label_is_the_last_one_seen() -> None:
         signals.observe(Observation(torch.tensor([1]), torch.zeros(1, 4), torch.tensor([label])))
     signals.commit(0)
     assert signals.compute()["given"].nan_to_num(-1).tolist() == [-1, 1]
+
+
+def test_what_waits_is_a_copy_and_is_staged_when_it_is_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("noisylearn.signals.signal_set.CHUNK_ROWS", 6)
+    signals, at_once = (SignalSet(core_signals(), 8) for _ in range(2))
+    staged = []
+    for step in range(5):
+        index, logits = torch.tensor([step, step + 1]), torch.randn(2, 3)
+        obs = Observation(index, logits, torch.tensor([0, 2]))
+        at_once.observe(obs)
+        at_once.stage()
+        signals.observe(obs)
+        logits.fill_(torch.nan)  # as a network that writes its output in place would
+        index.fill_(7)
+        staged.append(int(signals.table._staged[torch.int16].views()["n_seen"].sum()))
+    assert staged == [2, 2, 2, 8, 8]  # the first at once, to be checked; then six rows at a time
+    saved = signals.state_dict()
+    assert signals.commit(0) == at_once.commit(0) == 0
+    restored = SignalSet(core_signals(), 8)
+    restored.observe(Observation(torch.tensor([0]), torch.zeros(1, 3), torch.tensor([0])))
+    restored.load_state_dict(saved)
+    restored.commit(0)
+    for name, value in at_once.compute().items():
+        for other in (signals, restored):
+            assert torch.equal(other.compute()[name].nan_to_num(-9), value.nan_to_num(-9)), name
+
+
+def test_logits_of_another_width_do_not_wait_with_the_rest() -> None:
+    signals = SignalSet(core_signals(), 4)
+    for classes in (3, 3, 5, 3):
+        signals.observe(Observation(torch.tensor([1]), torch.zeros(1, classes), torch.tensor([0])))
+    signals.commit(0)
+    assert signals.table.views()["n_seen"].tolist() == [0, 4, 0, 0]
