@@ -198,7 +198,10 @@ def train(args: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)", FutureWarning)
     from noisylearn.cli.training import run_cli
 
-    run = run_cli([command, *configs, *expanded]).config[command].run
+    cli = run_cli([command, *configs, *expanded])
+    run = cli.config[command].run
+    if not cli.trainer.is_global_zero:
+        return 0
     if command == "fit":
         print(f"noisylearn fit: the run folder is {run}; `noisylearn report {run}` draws it")
     elif command == "predict":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 else:
     LightningCLI = lightning_module("cli").LightningCLI
     SaveConfigCallback = lightning_module("cli").SaveConfigCallback
+
+
+RUN_HELP = "Run folder (default: runs/DATA-MODEL-SEED, with a number behind it where a fit would find one)"
 
 
 class SaveConfig(SaveConfigCallback):
@@ -42,7 +46,7 @@ class NoisyCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``--run`` and link what the data knows to the model."""
-        parser.add_argument("--run", type=str | None, default=None, help="Run folder (default: runs/DATA-MODEL-SEED)")
+        parser.add_argument("--run", type=str | None, default=None, help=RUN_HELP)
         parser.add_argument("--cell", type=str | None, default=None, help="Name of the table cell the run belongs to")
         parser.add_argument(
             "--reduced", type=bool, default=False, help="Mark a schedule shorter than the published one"
@@ -55,8 +59,11 @@ class NoisyCLI(LightningCLI):
         config = self.config[self.subcommand]
         if config.ckpt_path:
             check_checkpoint(str(config.ckpt_path))
-        names = [config[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model")]
-        config.run = config.run or str(Path("runs", "-".join([*names, str(config.seed_everything)]).lower()))
+        if config.run is None:
+            names = [config[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model")]
+            run = Path("runs", "-".join([*names, str(config.seed_everything)]).lower())
+            # All processes of a fit come by here before the first can make the folder: they agree.
+            config.run = str(unused(run) if self.subcommand == "fit" else run)
         config.trainer.default_root_dir = config.run
         if config.trainer.logger is None:
             config.trainer.logger = False  # the run folder has metrics.csv; name a logger for more
@@ -71,6 +78,20 @@ class NoisyCLI(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration alone: a checkpoint restores state, the command line says what is run."""
+
+
+def unused(folder: Path) -> Path:
+    """Return the folder, or the first of ``folder-2``, ``folder-3``, ... that does not exist.
+
+    Args:
+        folder: The folder.
+
+    Example:
+        >>> unused(Path("runs/nothing-is-here")).name
+        'nothing-is-here'
+    """
+    candidates = (folder if n == 1 else folder.with_name(f"{folder.name}-{n}") for n in count(1))
+    return next(candidate for candidate in candidates if not candidate.exists())
 
 
 def fit_callbacks(config: Any) -> list[Any]:

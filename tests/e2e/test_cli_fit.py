@@ -115,6 +115,16 @@ def test_the_configuration_makes_the_run_again(run: Path, tmp_path: Path) -> Non
     assert all(torch.equal(one["state_dict"][name], again["state_dict"][name]) for name in one["state_dict"])
 
 
+def test_a_second_fit_does_not_overwrite_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    args = ["--model=CrossEntropy", "--model.backbone=mlp", "--data=Digits", *SMALL, *QUICK, "--trainer.max_epochs=1"]
+    for rate in ("0.2", "0.3"):
+        assert quietly("fit", *args, f"--data.noise_rate={rate}") == 0
+    results = {file.parent.name: json.loads(file.read_text()) for file in Path("runs").glob("*/result.json")}
+    rates = {name: result["noise"]["rate"] for name, result in results.items()}
+    assert rates == {"digits-crossentropy-0": 0.2, "digits-crossentropy-0-2": 0.3}
+
+
 def test_a_fit_without_checkpoints_saves_none(tmp_path: Path) -> None:
     args = ["--model=CrossEntropy", "--model.backbone=mlp", "--data=Digits", *SMALL, *QUICK]
     assert quietly("fit", *args, "--trainer.enable_checkpointing=false", "--run", str(tmp_path)) == 0
