@@ -187,7 +187,13 @@ class SampleTable:
                 raise KeyError(f"`values` must be among the columns {sorted(views)}, got {name!r}")
             views[name][index] = value.to(views[name].device, views[name].dtype)
 
-    def observe(self, index: Tensor, values: Mapping[str, Tensor], finite: Tensor | None = None) -> None:
+    def observe(
+        self,
+        index: Tensor,
+        values: Mapping[str, Tensor],
+        finite: Tensor | None = None,
+        labelled: Tensor | None = None,
+    ) -> None:
         """Stage what one step saw. Nothing waits for the device.
 
         A sample with a non-finite value is left out whole and counted (`commit` reports it); repeats inside the batch
@@ -198,6 +204,7 @@ class SampleTable:
             values: One tensor ``(B,)`` or ``(B, width)`` for every staged column except ``n_seen``.
             finite: ``(B,)`` bool, False for samples that are not finite although their values are: a prediction, say,
                 whose logits are NaN.
+            labelled: ``(B,)`` bool, False for samples that are to be passed over without being counted.
 
         Raises:
             KeyError: A column is missing or unknown.
@@ -215,7 +222,11 @@ class SampleTable:
         if finite is not None:
             kept &= finite
         inside = (index >= 0) & (index < self.num_samples)
-        self._left_out += (~kept).sum()
+        if labelled is None:
+            self._left_out += (~kept).sum()
+        else:
+            self._left_out += (labelled & ~kept).sum()
+            kept &= labelled
         self._misplaced += (~inside).sum()
         trash = self.num_samples
         row = torch.where(kept & inside, index, trash)

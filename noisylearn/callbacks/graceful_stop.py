@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from pathlib import Path
 from typing import Any
 
 from noisylearn._compat import Checkpoint
+
+
+STDERR = 2
+ASKED = b"\nstopping: the step is finished and a checkpoint saved (once more to abort)\n"
 
 
 class Stopped(KeyboardInterrupt):
@@ -47,7 +52,8 @@ class GracefulStop(Checkpoint):
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        print("\nstopping: the step is finished and a checkpoint saved (once more to abort)", flush=True)
+        # Not `print`: the signal may have come in the middle of one, and its buffer cannot be entered twice.
+        os.write(STDERR, ASKED)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Stop if asked; after an epoch's last step not yet: its validation is still to come, and its metrics."""

@@ -103,19 +103,22 @@ class IndexRecorder:
     `attach` shadows ``strategy.process_dataloader``, which Lightning calls after it has put a distributed sampler into
     the loader and before the first iterator exists; `detach` puts everything back.
 
+    Args:
+        loader: Which of several training loaders is asked for: its key in the dict or list of them.
+
     Example:
         >>> IndexRecorder().detach()  # nothing was attached
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loader: str | int | None = None) -> None:
+        self._key = loader
         self._trainer: Any = None
         self._strategy: Any = None
         self._process: RecordingProcess | None = None
-        self._loader: Any = None
-        self._sampler: RecordingSampler | None = None
+        self._samplers: list[tuple[Any, RecordingSampler]] = []
 
     def attach(self, trainer: Any) -> None:
-        """Record the training loader that ``trainer`` will make.
+        """Record the training loaders that ``trainer`` will make.
 
         Args:
             trainer: A Trainer whose strategy is set up.
@@ -126,20 +129,21 @@ class IndexRecorder:
         self._strategy.process_dataloader = self._process
 
     def _record(self, loader: Any) -> None:
-        self._restore_sampler()
+        self._restore_samplers(loader)
         if recordable(loader) is None:
-            self._loader = loader
-            self._sampler = RecordingSampler(loader.batch_sampler.sampler)
-            loader.batch_sampler.sampler = self._sampler
+            sampler = RecordingSampler(loader.batch_sampler.sampler)
+            self._samplers.append((loader, sampler))
+            loader.batch_sampler.sampler = sampler
 
-    def _restore_sampler(self) -> None:
-        if self._sampler is not None:
-            unwrap(self._loader.batch_sampler, "sampler", self._sampler)
-        self._loader = self._sampler = None
+    def _restore_samplers(self, only: Any = None) -> None:
+        for loader, sampler in self._samplers:
+            if only is None or loader is only:
+                unwrap(loader.batch_sampler, "sampler", sampler)
+        self._samplers = [pair for pair in self._samplers if only is not None and pair[0] is not only]
 
     def detach(self) -> None:
-        """Put the loader's sampler and the strategy's method back."""
-        self._restore_sampler()
+        """Put the loaders' samplers and the strategy's method back."""
+        self._restore_samplers()
         if self._process is not None:
             self._process.active = False
             unwrap(self._strategy, "process_dataloader", self._process)
@@ -147,6 +151,21 @@ class IndexRecorder:
             if getattr(left, "__func__", None) is type(self._strategy).process_dataloader:
                 del self._strategy.process_dataloader  # the method itself: nobody shadows it any more
         self._trainer = self._strategy = self._process = None
+
+    def tracked_loader(self) -> Any:
+        """Return the training loader that is asked for.
+
+        Raises:
+            ValueError: There are several, and none or an unknown one was named.
+        """
+        loaders = self._trainer.train_dataloader
+        if self._key is None:
+            return loaders
+        try:
+            return loaders[self._key]
+        except (KeyError, IndexError, TypeError) as error:
+            keys = list(loaders) if isinstance(loaders, dict) else f"a {type(loaders).__name__}"
+            raise ValueError(f"`loader={self._key!r}` is none of the training loaders, which are {keys}") from error
 
     def take(self, count: int) -> Tensor:
         """Return the row numbers of the batch that was just trained on.
@@ -161,10 +180,12 @@ class IndexRecorder:
             ValueError: The loader does not tell (the message says why), or rows were dropped on the way.
             TypeError: The indices are not integers.
         """
-        reason = recordable(self._trainer.train_dataloader)
-        if reason is not None or self._sampler is None:
+        loader = self.tracked_loader()
+        reason = recordable(loader)
+        sampler = next((s for tracked, s in self._samplers if tracked is loader), None)
+        if reason is not None or sampler is None:
             raise ValueError(f"the sample index cannot be recorded: {reason}: {YIELD_IT}")
-        indices = self._sampler.take(self._loader.batch_sampler.batch_size)
+        indices = sampler.take(loader.batch_sampler.batch_size)
         if count != len(indices):
             raise ValueError(
                 f"the batch has {count} rows where the sampler gave {len(indices)}, so rows and indices do not match: "
@@ -194,8 +215,10 @@ def recordable(loader: Any) -> str | None:
         >>> recordable(DataLoader([1, 2, 3], batch_size=None))
         '`batch_size=None` leaves no batch sampler'
         >>> recordable({"labelled": DataLoader([1])})
-        'the training loader is a dict, not one torch DataLoader'
+        'there are several training loaders, in a dict; say which with `loader=`'
     """
+    if isinstance(loader, dict | list | tuple):
+        return f"there are several training loaders, in a {type(loader).__name__}; say which with `loader=`"
     if not isinstance(loader, DataLoader):
         return f"the training loader is a {type(loader).__name__}, not one torch DataLoader"
     if isinstance(loader.dataset, IterableDataset):

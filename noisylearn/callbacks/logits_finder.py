@@ -11,14 +11,17 @@ HOW = 'return {"loss": loss, "logits": logits} from training_step, or pass `logi
 
 
 def _is_logits(output: Any, rows: int) -> bool:
-    return isinstance(output, Tensor) and output.ndim == 2 and output.shape[0] == rows and output.is_floating_point()
+    """Whether it is (B, C); a binary head's one logit may come without the second dimension."""
+    return (
+        isinstance(output, Tensor) and output.ndim in (1, 2) and output.shape[0] == rows and output.is_floating_point()
+    )
 
 
 class LogitsFinder:
     """Captures the output of the submodule that makes the logits.
 
     With a name it hooks that submodule. Without, it watches the first step and takes the one outermost submodule whose
-    output is (B, C).
+    output is (B, C), or else (B, 1) where the labels are 0 and 1.
 
     Args:
         module: The LightningModule.
@@ -64,6 +67,11 @@ class LogitsFinder:
         """Begin to listen: a training step follows."""
         self._active, self._depth, self._outputs = True, 0, []
 
+    @property
+    def ran(self) -> bool:
+        """Whether a watched submodule has run since `start_step`."""
+        return bool(self._outputs)
+
     def stop(self) -> None:
         """Remove the hooks."""
         self._active = False
@@ -79,7 +87,7 @@ class LogitsFinder:
             num_classes: The smallest number of classes that the targets admit (their maximum plus one).
 
         Returns:
-            ``(B, C)``, detached.
+            ``(B, C)``, or ``(B,)`` or ``(B, 1)`` from a binary head; detached.
 
         Raises:
             ValueError: The submodule ran twice or not at all, or no single submodule gives (B, C).
@@ -89,7 +97,10 @@ class LogitsFinder:
             if len(outputs) != 1:
                 raise ValueError(_ran(self._name, len(outputs)))
             return self._check(outputs[0][1], rows)
-        found = [(n, o) for n, o in outputs if _is_logits(o, rows) and o.shape[1] >= max(num_classes, 2)]
+        fitting = [(n, o) for n, o in outputs if _is_logits(o, rows)]
+        found = [(n, o) for n, o in fitting if o.ndim == 2 and o.shape[1] >= max(num_classes, 2)]
+        if not found and num_classes <= 2:
+            found = [(n, o) for n, o in fitting if o.numel() == rows]  # a binary head's one logit
         if len(found) > 1 and len({n for n, _ in found}) == 1:
             raise ValueError(_ran(found[0][0], len(found)))
         if len(found) != 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sized
 from typing import Any
@@ -33,6 +34,12 @@ class ObservingCallback(Callback):
             default ``"logits"``, else the one submodule whose output is (B, C).
         num_samples: Rows of the table; by default the size of the training set.
         commit_every_n_steps: Also commit in mid-epoch, every this many steps; a sample then counts once an epoch.
+        features: Where the features come from that some signals need: a key of what ``training_step`` returns, the name
+            of the submodule whose output they are, or a callable on the output. By default what the linear layer reads
+            that makes the logits.
+        loader: Which of several training loaders is tracked: its key in the dict or list of them.
+        ignore_index: A label that means "none given" (e.g. -100); such samples are passed over.
+        epoch_range: ``(first, last)`` epochs that are observed, both included, counted from 0; by default all.
 
     Attributes:
         signal_set: The signals and their table; None before the first observation.
@@ -47,20 +54,26 @@ class ObservingCallback(Callback):
         logits: Key | None = None,
         num_samples: int | None = None,
         commit_every_n_steps: int | None = None,
+        features: Key | None = None,
+        loader: str | int | None = None,
+        ignore_index: int | None = None,
+        epoch_range: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
+        self._epoch_range = check_epoch_range(epoch_range)
         if commit_every_n_steps is not None:
             check_positive_int("commit_every_n_steps", commit_every_n_steps)
         self.signal_set: SignalSet | None = None
         self.dataset_index: list[int] | None = None
         self._dataset_size = 0
-        self._reader = StepReader(index, target, logits)
+        self._reader = StepReader(index, target, logits, features, loader, ignore_index)
         self._num_samples = num_samples
         self._commit_every = commit_every_n_steps
         self._num_classes = 0
         self._epoch_offset = 0
         self._last_epoch = -1
-        self._uncommitted = self._resumed = self._checked = False
+        self._steps = 0
+        self._uncommitted = self._resumed = self._checked = self._observed = False
 
     def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
         """Return the signals to feed; called at the first observation or when a checkpoint is loaded."""
@@ -95,12 +108,15 @@ class ObservingCallback(Callback):
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Listen for the logits."""
-        self._reader.start_step(pl_module)
+        if self._in_range(trainer):
+            self._reader.start_step(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Stage the step's rows; commit at the end of the epoch."""
-        obs = self._reader.end_step(batch, outputs)
+        obs = self._reader.end_step(batch, outputs) if self._in_range(trainer) else None
+        self._steps += self._in_range(trainer)
         if obs is not None:
+            self._observed = True
             if self.signal_set is None or not self._checked:
                 self._prepare(trainer, obs)
             assert self.signal_set is not None
@@ -116,8 +132,20 @@ class ObservingCallback(Callback):
             self._commit(trainer.current_epoch + self._epoch_offset)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Commit what a stop in mid-epoch has left."""
+        """Commit what a stop in mid-epoch has left, and tell of an epoch in which nothing could be observed."""
         self._commit(trainer.current_epoch + self._epoch_offset)
+        if self._steps and not self._observed:
+            warnings.warn(
+                f"{type(self).__name__} saw no logits in the {self._steps} steps of epoch {trainer.current_epoch}: "
+                "every step was skipped, or ran no network",
+                stacklevel=2,
+            )
+        self._steps, self._observed = 0, False
+
+    def _in_range(self, trainer: Any) -> bool:
+        first, last = self._epoch_range
+        epoch: int = trainer.current_epoch + self._epoch_offset
+        return first <= epoch <= last
 
     def _prepare(self, trainer: Any, obs: Observation) -> None:
         """Make the table at the first observation; check at each fit's first one that it is the right one."""
@@ -132,7 +160,7 @@ class ObservingCallback(Callback):
                 f"training set has {size}: use a new one, or resume with the training set of the checkpoint"
             )
         if self._reader.recorded:
-            dataset = trainer.train_dataloader.dataset
+            dataset = self._reader.recorder.tracked_loader().dataset
             self.dataset_index, self._dataset_size = source_index(dataset), len(innermost(dataset))
         self._checked = True
 
@@ -156,7 +184,7 @@ class ObservingCallback(Callback):
     def _drop_partial_epoch(self, trainer: Any) -> None:
         """Without a stateful loader the interrupted epoch starts anew in another order."""
         assert self.signal_set is not None
-        if hasattr(trainer.train_dataloader, "load_state_dict"):
+        if hasattr(self._reader.recorder.tracked_loader(), "load_state_dict"):
             return
         dropped = self.signal_set.table.discard_staged()
         self._uncommitted = False
@@ -171,7 +199,7 @@ class ObservingCallback(Callback):
         """Rows that the indices point into."""
         if self._num_samples is not None:
             return check_positive_int("num_samples", self._num_samples)
-        loader = trainer.train_dataloader
+        loader = self._reader.recorder.tracked_loader()
         dataset = getattr(loader, "dataset", None)
         if not self._reader.recorded:  # a Subset hands on the positions that the dataset inside gives
             dataset = innermost(dataset)
@@ -231,3 +259,24 @@ class ObservingCallback(Callback):
         # Rows that were staged when the checkpoint was made are committed with the rest of their epoch.
         self._uncommitted = bool((signals["staged_int"] != 0).any())
         self._resumed = True
+
+
+def check_epoch_range(epoch_range: tuple[int, int] | None) -> tuple[int, int]:
+    """Return the first and the last epoch to observe.
+
+    Args:
+        epoch_range: ``(first, last)``, or None for all.
+
+    Raises:
+        ValueError: It is no such pair.
+
+    Example:
+        >>> check_epoch_range((5, 20))
+        (5, 20)
+    """
+    first, last = (0, sys.maxsize) if epoch_range is None else tuple(epoch_range)
+    if not 0 <= first <= last:
+        raise ValueError(
+            f"`epoch_range` must be (first, last) with 0 <= first <= last, got {epoch_range}: epochs count from 0"
+        )
+    return first, last

@@ -191,9 +191,10 @@ def _noise(data: Any) -> dict[str, Any] | None:
 
 
 def _detection(trainer: Any) -> dict[str, Any]:
-    clean = getattr(trainer.datamodule, "clean_targets", None)
     trackers = [c for c in trainer.callbacks if isinstance(c, SignalTracker) and c.signal_set is not None]
-    if clean is None or not trackers:
+    given_clean = getattr(trainer.datamodule, "clean_targets", None)
+    clean = trackers[0].per_row(given_clean) if trackers and given_clean is not None else None
+    if clean is None:  # nothing tracked, no true labels, or (`SignalWriter` warns of it) not one per row
         return {}
     scores = {k: v.cpu() for k, v in trackers[0].scores().items()}
     known = (clean >= 0) & scores["given"].isfinite()

@@ -35,8 +35,8 @@ class SignalTracker(ObservingCallback):
     per score and `noisylearn.callbacks.SignalWriter` writes them to a parquet file.
 
     Args:
-        signals: `Signal`s, or their names, e.g. ``"Margin"``. By default the core set; with up to 200 classes also the
-            label that the averaged predictions suggest.
+        signals: One `Signal` or several, or their names, e.g. ``"Margin"``. By default the core set; with up to 200
+            classes also the label that the averaged predictions suggest.
         index: Where a batch holds the row numbers: a key (str or int) or a callable on the batch. By default a
             `noisylearn.data.Batch`, a dict's ``"index"``, else what the loader's own sampler yields.
         target: Where a batch holds the given labels. By default a `Batch`, a dict's ``"target"``, ``"label"``,
@@ -45,6 +45,13 @@ class SignalTracker(ObservingCallback):
             default ``"logits"``, else the one submodule whose output is (B, C).
         num_samples: Rows of the table; by default the size of the training set.
         commit_every_n_steps: Also commit in mid-epoch, every this many steps; a sample then counts once an epoch.
+        features: Where the features come from that some signals need (`SelfInfluence`): a key of what ``training_step``
+            returns, the name of the submodule whose output they are, or a callable on the output. By default what the
+            linear layer reads that makes the logits.
+        loader: Which of several training loaders is tracked: its key in the dict or list of them.
+        ignore_index: A label that means "none given" (e.g. -100); such samples are passed over.
+        epoch_range: ``(first, last)`` epochs that are observed, both included, counted from 0; by default all. Signals
+            of memorization are worth most before it: stop before the learning rate first drops.
         name: Tells several trackers of one Trainer apart in the checkpoint.
 
     Example:
@@ -55,16 +62,23 @@ class SignalTracker(ObservingCallback):
 
     def __init__(
         self,
-        signals: Sequence[str | Signal] | None = None,
+        signals: str | Signal | Sequence[str | Signal] | None = None,
         index: Key | None = None,
         target: Key | None = None,
         logits: Key | None = None,
         num_samples: int | None = None,
         commit_every_n_steps: int | None = None,
+        features: Key | None = None,
+        loader: str | int | None = None,
+        ignore_index: int | None = None,
+        epoch_range: tuple[int, int] | None = None,
         name: str = "signals",
     ) -> None:
-        super().__init__(index, target, logits, num_samples, commit_every_n_steps)
-        self._signals = None if signals is None else [_signal(s) for s in signals]
+        super().__init__(
+            index, target, logits, num_samples, commit_every_n_steps, features, loader, ignore_index, epoch_range
+        )
+        self._signals = None if signals is None else [_signal(s) for s in as_list(signals)]
+        self._reader.needs = tuple(dict.fromkeys(need for s in self._signals or () for need in s.needs))
         self._name = name
 
     @property
@@ -79,6 +93,11 @@ class SignalTracker(ObservingCallback):
             suggestion = [MeanProbability(num_classes)] if num_classes <= MAX_CLASSES_SUGGESTED else []
             signals = [*core_signals(), *suggestion]
         return SignalSet([GivenLabel(), *signals], num_samples)
+
+
+def as_list(signals: str | Signal | Sequence[str | Signal]) -> Sequence[str | Signal]:
+    """Return one signal, or one name, as a list of it."""
+    return [signals] if isinstance(signals, str | Signal) else signals
 
 
 def _signal(signal: str | Signal) -> Signal:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from noisylearn.callbacks.features_finder import FeaturesFinder
 from noisylearn.callbacks.index_recorder import IndexRecorder
 from noisylearn.callbacks.logits_finder import Key, LogitsFinder
 from noisylearn.signals import Observation
@@ -22,6 +24,13 @@ class StepReader:
         target: Where the batch holds the given labels; None: a `Batch`, a dict's usual key, else the second item.
         logits: A key of ``training_step``'s output, a submodule's name, or a callable on the output; None: the output's
             ``"logits"``, else the one submodule that makes them.
+        features: A key of the output, the name of a submodule whose output they are, or a callable on the output; None:
+            what the linear layer reads that makes the logits. Looked for only if a signal needs them.
+        loader: Which of several training loaders is tracked: its key in the batch.
+        ignore_index: A label that means "none given".
+
+    Attributes:
+        needs: What signals need beside logits and labels, e.g. ``("features",)``; set before the first step.
 
     Example:
         >>> import torch
@@ -30,12 +39,24 @@ class StepReader:
         [1, 0]
     """
 
-    def __init__(self, index: Key | None = None, target: Key | None = None, logits: Key | None = None) -> None:
-        self._index, self._target, self._logits = index, target, logits
-        self.recorder = IndexRecorder()
+    def __init__(
+        self,
+        index: Key | None = None,
+        target: Key | None = None,
+        logits: Key | None = None,
+        features: Key | None = None,
+        loader: str | int | None = None,
+        ignore_index: int | None = None,
+    ) -> None:
+        self._index, self._target, self._logits, self._features = index, target, logits, features
+        self._loader, self._ignore_index = loader, ignore_index
+        self.needs: tuple[str, ...] = ()
+        self.recorder = IndexRecorder(loader)
         self.recorded = False
         self._finder: LogitsFinder | None = None
-        self._checked = False
+        self._features_finder: FeaturesFinder | None = None
+        self._learning_rate = 0.0
+        self._automatic = self._single_logit = self._checked = False
 
     def attach(self, trainer: Any) -> None:
         """Begin a fit: record the loader that is about to be made."""
@@ -45,34 +66,84 @@ class StepReader:
     def detach(self) -> None:
         """End a fit: remove every hook and put the loader back."""
         self.recorder.detach()
-        if self._finder is not None:
-            self._finder.stop()
-        self._finder = None
+        for finder in (self._finder, self._features_finder):
+            if finder is not None:
+                finder.stop()
+        self._finder = self._features_finder = None
 
-    def start_step(self, module: Any) -> None:
+    def start_step(self, trainer: Any, module: Any) -> None:
         """Listen for the logits of the step that follows."""
+        self._automatic = bool(module.automatic_optimization)
+        names = dict(module.named_modules()) if not self._checked else {}
         if not self._checked and self._finder is None:
             name = self._logits
-            if name is None or (isinstance(name, str) and name in dict(module.named_modules())):
+            if name is None or (isinstance(name, str) and name in names):
                 self._finder = LogitsFinder(module, name)
-        if self._finder is not None:
-            self._finder.start_step()
+        if not self._checked and self._features_finder is None and "features" in self.needs:
+            name = self._features
+            if name is None or (isinstance(name, str) and name in names):
+                self._features_finder = FeaturesFinder(module, name)
+        if "learning_rate" in self.needs:  # before the step: a scheduler may move on at its end
+            self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        for finder in (self._finder, self._features_finder):
+            if finder is not None:
+                finder.start_step()
 
     def end_step(self, batch: Any, outputs: Any) -> Observation | None:
-        """Return what the step showed, or None if it was skipped (``training_step`` returned None).
+        """Return what the step showed, or None if it was skipped.
+
+        Under automatic optimization a step is skipped where ``training_step`` returned None. Under manual optimization
+        that is usual, and a step is skipped where no network ran.
 
         Raises:
             ValueError: Something was not found; the message says what the batch and the outputs hold.
         """
+        batch = self._tracked_part(batch)
+        if batch is None:  # this loader is at its end, and another goes on
+            return None
         targets = self.target(batch)
         index = self.index(batch, len(targets) if targets.ndim else 1)
-        skipped = isinstance(outputs, Mapping) and not outputs
-        if skipped:
+        if isinstance(outputs, Mapping) and not outputs and (self._automatic or self._nothing_ran()):
             return None
-        logits = self._read_logits(outputs, targets)
+        raw = self._read_logits(outputs, targets)
         if not self._checked:
-            self._check_once(logits, targets)
-        return Observation(index.to(logits.device, non_blocking=True), logits, targets)
+            self._check_once(raw, targets)
+        extras: dict[str, Any] = {name: self._extra(name, outputs, raw) for name in self.needs}
+        if self._single_logit:
+            one = raw.reshape(-1)
+            logits, targets = torch.stack([torch.zeros_like(one), one], 1), targets.reshape(-1).to(torch.int64)
+        else:
+            logits = raw
+        index = index.to(logits.device, non_blocking=True)
+        return Observation(index, logits, targets, ignore_index=self._ignore_index, **extras)
+
+    def _tracked_part(self, batch: Any) -> Any:
+        if self._loader is None:
+            return batch
+        try:
+            return batch[self._loader]
+        except (KeyError, IndexError, TypeError) as error:
+            raise ValueError(f"`loader={self._loader!r}` is not in the batch, which is {describe(batch)}") from error
+
+    def _nothing_ran(self) -> bool:
+        return self._finder is not None and not self._finder.ran
+
+    def _extra(self, name: str, outputs: Any, logits: Tensor) -> Any:
+        if name == "learning_rate":
+            return self._learning_rate
+        key: Any = self._features if name == "features" else name
+        if callable(key):
+            return _as_tensor(name, key(outputs))
+        if isinstance(outputs, Mapping) and key in outputs:
+            return _as_tensor(name, outputs[key])
+        if name == "features" and self._features_finder is not None:
+            return self._features_finder.end_step(logits)
+        if name == "features" and key is not None:
+            raise ValueError(
+                f"`features`: {key!r} is neither a key of training_step's output, which is {describe(outputs)}, "
+                "nor a submodule: pass one of those, or a callable"
+            )
+        return None  # the signal set says who needs it, and the way out
 
     def index(self, batch: Any, rows: int) -> Tensor:
         """Return the batch's row numbers: positions in ``loader.dataset`` if they are `recorded`."""
@@ -116,21 +187,29 @@ class StepReader:
                 "nor a submodule: pass one of those, or a callable"
             )
         # One wait for the device, on the first batch of a fit only.
-        classes = int(targets.max()) + 1 if not self._checked and targets.ndim == 1 else 2
+        classes = int(targets.max()) + 1 if not self._checked and targets.numel() == len(targets) else 2
         return self._finder.end_step(len(targets), classes)
 
     def _check_once(self, logits: Tensor, targets: Tensor) -> None:
         """Checks that wait for the device: the first batch of a fit only."""
-        if targets.is_floating_point() or targets.ndim != 1:
+        self._single_logit = logits.ndim == 1 or (logits.ndim == 2 and logits.shape[1] == 1)
+        ids = targets.reshape(-1) if self._single_logit and targets.numel() == len(targets) else targets
+        whole = not ids.is_floating_point() or (self._single_logit and bool((ids == ids.round()).all()))
+        if not whole or ids.ndim != 1:
             raise ValueError(
                 f"`target` must be (B,) class ids, got {describe(targets)}: soft and multi-label targets have no given "
                 "label; pass `target=` the hard labels"
             )
-        low, high = int(targets.min()), int(targets.max())
-        if low < 0 or high >= logits.shape[-1]:
+        if self._ignore_index is not None:
+            ids = ids[ids != self._ignore_index]
+        num_classes = 2 if self._single_logit else logits.shape[-1]
+        low, high = (int(ids.min()), int(ids.max())) if len(ids) else (0, 0)
+        if low < 0 or high >= num_classes:
+            found = low if low < 0 else high
+            hint = "; if it means that no label is given, pass `ignore_index=` it" if low < 0 else ""
             raise ValueError(
-                f"`target` must be in [0, {logits.shape[-1]}), as the logits are {describe(logits)}, got "
-                f"{low if low < 0 else high}: the logits or the labels are not the ones meant"
+                f"`target` must be in [0, {num_classes}), as the logits are {describe(logits)}, got {found}: the "
+                f"logits or the labels are not the ones meant{hint}"
             )
         self._checked = True
 

@@ -44,6 +44,7 @@ class Signal:
         scores: What the signal reports.
         cost: What it adds to a training step.
         state: Bytes per sample, for the list of signals.
+        needs: What an `Observation` must hold beside index, logits and targets, e.g. ``("features",)``.
         columns: Its state.
         observed: What it stages for `advance` beyond the columns that are observed themselves.
     """
@@ -52,6 +53,7 @@ class Signal:
     scores: ClassVar[tuple[Score, ...]]
     cost: ClassVar[str] = "no extra pass"
     state: ClassVar[str] = ""
+    needs: ClassVar[tuple[str, ...]] = ()
     columns: tuple[Column, ...] = ()
     observed: tuple[Column, ...] = ()
 

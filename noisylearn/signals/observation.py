@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from noisylearn._checks import check_labels, check_positive_int
+
+EXTRAS = ("features", "peer_logits", "selected", "learning_rate")
+"""What an observation may hold beside the logits, one row per sample in each."""
+_ROWS = {"peer_logits": -2, "selected": -1}
+"""The dimension of the samples, where it is not the first."""
 
 
 def margin(logits: Tensor, targets: Tensor) -> Tensor:
@@ -35,11 +41,20 @@ class Observation:
     """Logits and given labels of some samples, and what signals derive from them (each computed at most once).
 
     Everything is detached and float32 (float64 stays), also when the step ran in bfloat16: its margins would tie.
+    What only some signals need (`Signal.needs`) is optional; whoever observes supplies it when asked.
 
     Args:
         index: ``(B,)`` int64 row numbers in the training set.
         logits: ``(B, C)`` raw logits, C at least 2.
         targets: ``(B,)`` int64 given labels in ``[0, C)``.
+        ignore_index: A label that means "none given"; such rows are left out of every signal and not counted.
+        features: ``(B, ...)`` what the last linear layer reads, flattened to ``(B, d)``.
+        peer_logits: ``(2, B, C)`` logits of two networks.
+        selected: ``(B,)``, or ``(2, B)`` for two networks: whether the sample was learned from (bool, or weights).
+        learning_rate: The rate that this step's update is made with.
+        inputs: ``(B, ...)`` what the network was given (sweeps only).
+        network: The module that maps inputs to logits (sweeps only).
+        layers: Outputs of some layers, from first to last, ``(B, ...)`` each (sweeps only).
 
     Raises:
         ValueError: The shapes do not fit together, or a label is out of range (seen on the CPU only: a GPU would wait).
@@ -50,7 +65,21 @@ class Observation:
         ([1.0], [0], [True])
     """
 
-    def __init__(self, index: Tensor, logits: Tensor, targets: Tensor) -> None:
+    def __init__(
+        self,
+        index: Tensor,
+        logits: Tensor,
+        targets: Tensor,
+        *,
+        ignore_index: int | None = None,
+        features: Tensor | None = None,
+        peer_logits: Tensor | None = None,
+        selected: Tensor | None = None,
+        learning_rate: float | Tensor | None = None,
+        inputs: Tensor | None = None,
+        network: nn.Module | None = None,
+        layers: Sequence[Tensor] | None = None,
+    ) -> None:
         if logits.ndim != 2 or logits.shape[1] < 2:
             raise ValueError(f"`logits` must be (B, C) with C >= 2, got shape {tuple(logits.shape)}: pass raw logits")
         check_positive_int("batch size", len(logits))
@@ -62,14 +91,61 @@ class Observation:
                 )
         if targets.is_floating_point():
             raise ValueError(f"`targets` must be class ids, got dtype {targets.dtype}: soft labels have no given label")
+        self.labelled = None if ignore_index is None else targets != ignore_index
+        if self.labelled is not None:
+            targets = targets.masked_fill(~self.labelled, 0)
         if targets.device.type == "cpu":  # cheap here; on a GPU it would be a wait in every step
             low, high = targets.aminmax()
             if targets.dtype == torch.bool or low < 0 or high >= logits.shape[1]:
                 check_labels("targets", targets.detach(), logits.shape[1])
-        logits = logits.detach()
         self.index = index
-        self.logits = logits if logits.dtype == torch.float64 else logits.float()
+        self.logits = _wide(logits)
         self.targets = targets.detach().to(logits.device, torch.int64)
+        self.features = None if features is None else _wide(features).flatten(1)
+        self.peer_logits = None if peer_logits is None else _wide(peer_logits)
+        self.selected = None if selected is None else selected.detach()
+        self.learning_rate = learning_rate if learning_rate is None else self._per_row(learning_rate)
+        self.inputs, self.network, self.layers = inputs, network, layers
+
+    def _per_row(self, value: float | Tensor) -> Tensor:
+        if isinstance(value, Tensor):
+            return value
+        return torch.full_like(self.logits[:, 0], value)
+
+    def keep(self, extras: Iterable[str] = ()) -> Observation:
+        """Return a copy that later steps cannot write into, with no more than the extras named.
+
+        Args:
+            extras: Names among `EXTRAS`.
+        """
+        kept = Observation.__new__(Observation)
+        kept.labelled = None if self.labelled is None else self.labelled.clone()
+        kept.index, kept.logits, kept.targets = self.index.clone(), self.logits.clone(), self.targets.clone()
+        kept.inputs = kept.network = kept.layers = None
+        for name in EXTRAS:
+            value = getattr(self, name) if name in extras else None
+            setattr(kept, name, None if value is None else value.clone())
+        return kept
+
+    @staticmethod
+    def cat(parts: Sequence[Observation]) -> Observation:
+        """Return the observations of several steps as one; all have the same number of classes and the same extras.
+
+        Args:
+            parts: Copies made by `keep`.
+
+        Example:
+            >>> step = Observation(torch.tensor([7]), torch.zeros(1, 3), torch.tensor([0]))
+            >>> Observation.cat([step.keep(), step.keep()]).index.tolist()
+            [7, 7]
+        """
+        whole = Observation.__new__(Observation)
+        whole.inputs = whole.network = whole.layers = None
+        for name in ("index", "logits", "targets", "labelled", *EXTRAS):
+            values = [getattr(part, name) for part in parts]
+            rows = _ROWS.get(name, 0)
+            setattr(whole, name, None if values[0] is None else torch.cat(values, rows))
+        return whole
 
     @cached_property
     def log_probs(self) -> Tensor:
@@ -110,3 +186,9 @@ class Observation:
     def correct(self) -> Tensor:
         """``(B,)`` bool: the prediction is the given label."""
         return self.prediction == self.targets
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Detached, and float32 unless it is float64."""
+    x = x.detach()
+    return x if x.dtype == torch.float64 else x.float()

@@ -14,11 +14,21 @@ from noisylearn.signals.el2n import EL2N
 from noisylearn.signals.forgetting import Forgetting
 from noisylearn.signals.loss import LossStatistics
 from noisylearn.signals.margin import Margin
-from noisylearn.signals.observation import Observation
+from noisylearn.signals.observation import EXTRAS, Observation
 from noisylearn.tables import Column, SampleTable, Views
 
 CHUNK_ROWS, CHUNK_VALUES = 8192, 2**21
-"""Observations wait until they are so many rows, or logits: on small batches an operation costs more than its work."""
+"""Observations wait until they are so many rows, or values: on small batches an operation costs more than its work."""
+HOW_TO_GIVE = {
+    "features": 'name the submodule whose output they are, e.g. `features="net.flatten"`',
+    "peer_logits": 'it is for methods of two networks; return them from training_step as "peer_logits"',
+    "selected": 'return it from training_step as "selected"; methods that select samples do',
+    "learning_rate": "pass the optimizer's rate",
+    "inputs": "track it in a sweep (SweepTracker)",
+    "network": "track it in a sweep (SweepTracker)",
+    "layers": "track it in a sweep (SweepTracker) with `layers=` the names of some submodules",
+}
+"""What an observation that lacks something is told."""
 
 
 def core_signals() -> list[Signal]:
@@ -70,7 +80,9 @@ class SignalSet:
             observed=_distinct(c for s in self.signals for c in s.observed),
             device=device,
         )
-        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.needs = tuple(dict.fromkeys(need for s in self.signals for need in s.needs))
+        self._extras = [need for need in self.needs if need in EXTRAS]
+        self._waiting: list[Observation] = []
         self._rows = self._values = 0
         self._num_classes = 0  # of the logits that wait; 0 before the first, which is staged at once to be checked
 
@@ -84,16 +96,25 @@ class SignalSet:
 
         Raises:
             IndexError: An index is out of range (on the CPU at once; on a GPU at the next commit).
+            ValueError: A signal needs what the observation does not hold.
         """
         self.table.check_index(obs.index)
+        for need in self.needs:
+            if getattr(obs, need) is None:
+                who = next(type(s).__name__ for s in self.signals if need in s.needs)
+                raise ValueError(f"`{need}` is needed by {who}, and the observation has none: {HOW_TO_GIVE[need]}")
         alike = obs.logits.shape[1] == self._num_classes
         if not alike:
             self.stage()
             self._num_classes = obs.logits.shape[1]
+        if len(self._extras) < len(self.needs):  # a sweep's: they look at the network as it is now
+            self.stage()
+            self._stage(obs)
+            return
         # Copies: the next step may write its logits where this one's are.
-        self._waiting.append((obs.index.clone(), obs.logits.clone(), obs.targets.clone()))
+        self._waiting.append(obs.keep(self._extras))
         self._rows += len(obs.logits)
-        self._values += obs.logits.numel()
+        self._values += obs.logits.numel() + (obs.features.numel() if obs.features is not None and self._extras else 0)
         if not alike or self._rows >= CHUNK_ROWS or self._values >= CHUNK_VALUES:
             self.stage()
 
@@ -101,12 +122,15 @@ class SignalSet:
         """Stage what the steps since the last call have shown."""
         if not self._waiting:
             return
-        obs = Observation(*(torch.cat(part) for part in zip(*self._waiting, strict=True)))
+        obs = Observation.cat(self._waiting)
         self._waiting, self._rows, self._values = [], 0, 0
+        self._stage(obs)
+
+    def _stage(self, obs: Observation) -> None:
         values: dict[str, Tensor] = {}
         for signal in self.signals:
             values |= signal.observe(obs)
-        self.table.observe(obs.index, values, obs.finite)
+        self.table.observe(obs.index, values, obs.finite, obs.labelled)
 
     def commit(self, epoch: int) -> int:
         """Merge the ranks, apply the staged rows and return how many observations were not finite."""

@@ -16,8 +16,9 @@ from noisylearn.tables import Column, Views
 class MeanProbability(Signal):
     """Probabilities averaged over the run: the label they suggest, and their trust in the given one.
 
-    A memorized wrong label wins the last epochs, not the average over the run, so the average still shows what the
-    network believed first. ``suggested`` is its most probable class (as a float; -1 is never used, unseen is NaN).
+    The average remembers what the network believed before it memorized a wrong label, for as long as that was: a method
+    that resists memorization suggests well, plain cross-entropy trained to the end suggests mostly the given label
+    again, right or wrong. Track a window of early epochs, or train less, where suggestions are wanted. ``suggested`` is its most probable class (as a float; -1 is never used, unseen is NaN).
 
     Source: the averaged predictions of confident learning (Northcutt et al., 2021) taken over epochs of one run
     instead of over folds.

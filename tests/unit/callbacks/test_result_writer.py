@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
+from torch.utils.data import Subset
 
-from noisylearn._compat import ModelCheckpoint
+from noisylearn._compat import LightningDataModule, ModelCheckpoint
 from noisylearn.callbacks import MemorizationMeter, ResultWriter, SignalTracker
 from noisylearn.callbacks.result_writer import as_csv, summarise
 from noisylearn.data import Digits
 from noisylearn.methods import CoTeaching, CrossEntropy
-from tests.unit.callbacks.small import fit
+from tests.unit.callbacks.small import C, N, Y, dataset, fit, loader
 
 
 def run(folder: Path, epochs: int, method: Any = None, callbacks: Any = (), resume: Any = None, **data: Any) -> Any:
@@ -98,3 +99,36 @@ def test_no_accuracy_is_null_and_not_zero() -> None:
 def test_the_last_ten_of_twelve() -> None:
     history = [{"test_accuracy": i / 100} for i in range(12)]
     assert summarise(history)["test_mean_last10"] == pytest.approx(sum(range(2, 12)) / 1000)
+
+
+class WholeLabels(LightningDataModule):
+    """A module of somebody else: it loads a `Subset`, and knows the true labels of the whole data set as an array."""
+
+    def __init__(self, clean: Any) -> None:
+        super().__init__()
+        self.clean_targets = clean
+
+    def train_dataloader(self) -> Any:
+        return loader(Subset(dataset(), range(2, N)))
+
+    def val_dataloader(self) -> Any:
+        return loader()
+
+
+@pytest.mark.parametrize("as_array", [False, True])
+def test_detection_with_the_labels_of_the_whole_data_set(tmp_path: Path, as_array: bool) -> None:
+    clean = Y.clone()
+    clean[[0, 3, 7]] = (clean[[0, 3, 7]] + 1) % C
+    tracker = SignalTracker()
+    data = WholeLabels(clean.numpy() if as_array else clean)
+    fit([tracker, ResultWriter(str(tmp_path / "result.json"))], datamodule=data)
+    found = json.loads((tmp_path / "result.json").read_text())["detection"]
+    wrong = (clean != Y)[2:].numpy()
+    expected = roc_auc_score(wrong, -tracker.scores()["aum"].numpy())
+    assert found["aum"]["auroc"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_labels_that_are_not_one_a_row_are_not_compared(tmp_path: Path) -> None:
+    data = WholeLabels(Y[:5])
+    fit([SignalTracker(), ResultWriter(str(tmp_path / "result.json"))], datamodule=data)
+    assert json.loads((tmp_path / "result.json").read_text())["detection"] == {}

@@ -64,14 +64,14 @@ def handlers() -> list[Any]:
     return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
 
-def test_the_first_ctrl_c_ends_the_step_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_ctrl_c_ends_the_step_and_saves(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before, presses = handlers(), Presses(step=1)
     with pytest.raises(SystemExit):
         fit([presses, GracefulStop(str(tmp_path))], epochs=3)
     assert presses.steps == 2
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 2
     assert handlers() == before
-    assert "a checkpoint saved (once more to abort)" in capsys.readouterr().out
+    assert "a checkpoint saved (once more to abort)" in capfd.readouterr().err
 
 
 def test_the_second_aborts_at_once(tmp_path: Path) -> None:
