@@ -68,6 +68,29 @@ def check_positive_int(name: str, value: Any, hint: str = "pass a whole number o
     return int(value)
 
 
+def check_non_negative(name: str, value: Any, hint: str = "pass a finite number, e.g. 1.0") -> float:
+    """Return ``value`` as a finite float of at least 0.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the caller passed.
+        hint: The way out, appended to the message.
+
+    Raises:
+        TypeError: ``value`` is not a real number.
+        ValueError: ``value`` is NaN, infinite or negative.
+
+    Example:
+        >>> check_non_negative("lam", 3)
+        3.0
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"`{name}` must be a number of at least 0, got {value!r}{_tail(hint)}")
+    if not 0.0 <= float(value) < float("inf"):
+        raise ValueError(f"`{name}` must be finite and at least 0, got {value!r}{_tail(hint)}")
+    return float(value)
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Return the ``count`` names of ``known`` that read most like ``name``, best first.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from noisylearn._checks import check_probability
+from noisylearn._checks import check_non_negative, check_probability
 from noisylearn.losses import elr, elr_target_update
 from noisylearn.methods.learner import NoisyLearner
 from noisylearn.tables import Column, SampleTable
@@ -29,7 +29,7 @@ class ELR(NoisyLearner):
         **learner: Arguments of `NoisyLearner`.
 
     Raises:
-        ValueError: ``beta`` is outside [0, 1].
+        ValueError: ``lam`` is negative or not finite, or ``beta`` outside [0, 1].
 
     Example:
         >>> ELR(backbone="digits_cnn", num_classes=10, in_channels=1, lam=3.0, beta=0.7).state
@@ -42,7 +42,8 @@ class ELR(NoisyLearner):
     def __init__(self, lam: float = 3.0, beta: float = 0.7, **learner: Any) -> None:
         super().__init__(**learner)
         self.save_hyperparameters("lam", "beta")
-        self.lam, self.beta = lam, check_probability("beta", beta, "the weight of the past, e.g. 0.7")
+        self.lam = check_non_negative("lam", lam, "the weight of the regularizer, e.g. 3")
+        self.beta = check_probability("beta", beta, "the weight of the past, e.g. 0.7")
 
     def build_tables(self, num_samples: int) -> Mapping[str, SampleTable]:
         """Keep one target distribution per sample; it starts at zero, as in the reference."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from noisylearn._checks import check_positive_int
 from noisylearn.methods._step_checks import check_batch, check_num_logits, check_target_range
-from noisylearn.methods.optimization import build_optimizer, build_scheduler
+from noisylearn.methods.optimization import build_optimizer, build_scheduler, check_optimization
 from noisylearn.methods.sample_state import SampleState
 from noisylearn.models import build_backbone
 
@@ -75,8 +75,9 @@ class NoisyLearner(SampleState):
         self.num_classes = check_positive_int("num_classes", num_classes)
         if num_classes < 2:
             raise ValueError(f"`num_classes` must be at least 2, got {num_classes}: one class has no wrong label")
-        self.num_samples = num_samples
+        self.num_samples = None if num_samples is None else check_positive_int("num_samples", num_samples)
         self.in_channels, self.image_size = in_channels, image_size
+        check_optimization(optimizer, lr, scheduler, scheduler_interval)
         if optimizer_args is None:
             optimizer_args = {"momentum": 0.9, "weight_decay": 5e-4} if optimizer == "SGD" else {}
         self._optimizer, self._lr, self._optimizer_args = optimizer, lr, dict(optimizer_args)

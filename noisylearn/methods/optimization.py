@@ -40,6 +40,30 @@ def resolve(name: str, package: str, kind: str) -> Any:
     return found
 
 
+def check_optimization(optimizer: str, lr: float, scheduler: str | None, interval: str) -> None:
+    """Refuse names and numbers now that `build_optimizer` and `build_scheduler` would refuse after the data is read.
+
+    Args:
+        optimizer: The optimizer's name.
+        lr: Learning rate, above 0.
+        scheduler: The scheduler's name, or None.
+        interval: ``"epoch"`` or ``"step"``.
+
+    Raises:
+        ValueError: A name is unknown, or ``lr`` is not positive and finite.
+
+    Example:
+        >>> check_optimization("SGD", 0.1, "CosineAnnealingLR", "step")
+    """
+    if not 0 < lr < float("inf"):
+        raise ValueError(f"`lr` must be above 0, got {lr}: e.g. 0.02")
+    resolve(optimizer, "torch.optim", "optimizer")
+    if scheduler is not None:
+        resolve(scheduler, "torch.optim.lr_scheduler", "scheduler")
+    if interval not in ("epoch", "step"):
+        raise ValueError(f"`scheduler_interval` must be 'epoch' or 'step', got {interval!r}")
+
+
 def build_optimizer(
     parameters: Iterable[nn.Parameter], name: str, lr: float, args: Mapping[str, Any]
 ) -> torch.optim.Optimizer:
@@ -48,18 +72,16 @@ def build_optimizer(
     Args:
         parameters: What it steps.
         name: A name in ``torch.optim`` or an import path.
-        lr: Learning rate, above 0.
+        lr: Learning rate, above 0 (`check_optimization`).
         args: Its other arguments.
 
     Raises:
-        ValueError: The name is unknown or ``lr`` is not positive.
+        ValueError: The name is unknown.
 
     Example:
         >>> build_optimizer([nn.Parameter(torch.zeros(1))], "SGD", 0.1, {"momentum": 0.9}).defaults["momentum"]
         0.9
     """
-    if not lr > 0:
-        raise ValueError(f"`lr` must be above 0, got {lr}: e.g. 0.02")
     optimizer: torch.optim.Optimizer = resolve(name, "torch.optim", "optimizer")(parameters, lr=lr, **args)
     return optimizer
 
@@ -80,10 +102,8 @@ def build_scheduler(
         trainer: The Trainer, which knows the length of the run.
 
     Raises:
-        ValueError: The name or the interval is unknown, or the run has no length.
+        ValueError: The name is unknown, or the run has no length.
     """
-    if interval not in ("epoch", "step"):
-        raise ValueError(f"`scheduler_interval` must be 'epoch' or 'step', got {interval!r}")
     cls = resolve(name, "torch.optim.lr_scheduler", "scheduler")
     filled = dict(args)
     if cls is torch.optim.lr_scheduler.OneCycleLR:

@@ -6,7 +6,7 @@ alone do not pin a noise down: "symmetric 0.8" is 80 % wrong labels where the ow
 exact counts.
 """
 
-from noisylearn.noise.dispatch import NOISE_KINDS, make_noise
+from noisylearn.noise.dispatch import NOISE_KINDS, expected_wrong_rate, make_noise
 from noisylearn.noise.estimation import transition_matrix
 from noisylearn.noise.exact import (
     asymmetric_cifar10_exact,
@@ -55,6 +55,7 @@ __all__ = [
     "asymmetric_cifar10_pooled",
     "asymmetric_mnist",
     "asymmetric_mnist_matrix",
+    "expected_wrong_rate",
     "from_matrix",
     "instance_dependent",
     "make_noise",

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from noisylearn._checks import check_choice, check_labels
+from noisylearn._checks import check_choice, check_labels, check_probability
 from noisylearn.noise import exact, independent
 from noisylearn.noise._legacy_rng import legacy_rng
 from noisylearn.noise.instance import instance_dependent
@@ -86,3 +86,38 @@ def make_noise(
         way_out = "use 'pair_flip' for data with other classes"
         raise ValueError(f"`num_classes` must be {expected} for {kind!r} noise, got {num_classes}: {way_out}")
     return generator(labels, rate, seed)
+
+
+def expected_wrong_rate(kind: str, rate: float, num_classes: int) -> float:
+    """Return the fraction of labels that come out wrong, for classes of equal size.
+
+    It is less than the rate asked for where a generator may draw the label's own class, or leaves some classes alone;
+    methods that leave a fraction of the data out need this one. (JoCoR's authors halve the rate for asymmetric noise
+    for the same reason.)
+
+    Args:
+        kind: One of `NOISE_KINDS`.
+        rate: The fraction asked for, in ``[0, 1]``.
+        num_classes: Number of classes, at least 2.
+
+    Raises:
+        TypeError: ``rate`` is not a number.
+        ValueError: ``kind`` is unknown, or ``rate`` is out of range.
+
+    Example:
+        >>> expected_wrong_rate("symmetric", 0.4, num_classes=10)
+        0.4
+        >>> expected_wrong_rate("asymmetric_cifar10", 0.4, num_classes=10)
+        0.2
+        >>> round(expected_wrong_rate("symmetric_inclusive", 0.5, num_classes=10), 6)
+        0.45
+    """
+    check_choice("kind", kind, NOISE_KINDS)
+    check_probability("rate", rate)
+    if kind == "none":
+        return 0.0
+    if kind.startswith("symmetric_inclusive"):
+        return rate * (num_classes - 1) / num_classes
+    if kind.startswith(("asymmetric_cifar10", "asymmetric_mnist")):
+        return rate / 2  # five of the ten classes have a class that theirs is mistaken for
+    return rate

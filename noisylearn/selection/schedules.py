@@ -43,4 +43,6 @@ def linear_keep_rate(epoch: int, forget_rate: float, warmup: int = 10, exponent:
     warmup = check_positive_int("warmup", warmup, "pass the number of epochs of the rise, e.g. 10")
     if epoch >= warmup:
         return 1.0 - forget_rate
-    return 1.0 - forget_rate**exponent * epoch / max(warmup - 1, 1)
+    end = forget_rate**exponent
+    # In `numpy.linspace`'s order of operations: one sample more or less is kept where the last bit differs.
+    return 1.0 - (end if epoch == warmup - 1 > 0 else epoch * (end / max(warmup - 1, 1)))

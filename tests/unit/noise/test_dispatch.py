@@ -165,3 +165,19 @@ def test_unknown_kind_names_the_nearest() -> None:
 def test_instance_dependent_needs_images() -> None:
     with pytest.raises(ValueError, match=r"`images` must be given for 'instance_dependent' noise, got None"):
         call("instance_dependent", [0, 1], images=None)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NOISE_KINDS if kind != "asymmetric_cifar10_exact_inplace"])
+def test_the_expected_wrong_rate_is_what_comes_out(kind: str) -> None:
+    classes, rate = classes_of(kind), 0.4
+    clean = np.arange(20_000) % classes
+    realised = call(kind, clean, rate).realised_rate if kind != "none" else 0.0
+    # Instance-dependent rates are drawn around the rate and cut at 0 and 1: the mean stays near it.
+    assert noise.expected_wrong_rate(kind, rate, classes) == pytest.approx(realised, abs=0.012)
+
+
+def test_the_expected_wrong_rate_refuses_what_make_noise_refuses() -> None:
+    with pytest.raises(ValueError, match="`kind` must be one of"):
+        noise.expected_wrong_rate("pairflip", 0.4, 10)
+    with pytest.raises(ValueError, match=r"`rate` must be in \[0, 1\], got 40"):
+        noise.expected_wrong_rate("pair_flip", 40, 10)
