@@ -149,6 +149,26 @@ class SampleTable:
         self._left_out, self._misplaced = self._left_out.to(device), self._misplaced.to(device)
         return self
 
+    def grow(self, num_samples: int) -> None:
+        """Add rows at the end, for a training set whose size is not known before it has been read.
+
+        Args:
+            num_samples: The new number of rows, at least the present one.
+
+        Raises:
+            ValueError: There are more rows already.
+            MemoryError: The new table cannot fit beside the old one; the message has the number of bytes.
+        """
+        if num_samples < self.num_samples:
+            raise ValueError(f"`num_samples` must be at least {self.num_samples}, got {num_samples}: rows are kept")
+        old, self.num_samples = self.num_samples, num_samples
+        self._refuse_if_too_large(self.device)
+        for group, columns in ((self._state, self.columns), (self._staged, self.staged_columns)):
+            for dtype, matrix in group.items():
+                larger = Matrix(num_samples, columns, dtype, self.device)
+                larger.data[:old] = matrix.data[:old]
+                group[dtype] = larger
+
     # -- reading and staging ------------------------------------------------------------------------------------
 
     def views(self) -> Views:

@@ -5,8 +5,10 @@ from noisylearn.callbacks.graceful_stop import GracefulStop, Stopped
 from noisylearn.callbacks.memorization_meter import MemorizationMeter
 from noisylearn.callbacks.prediction_writer import PredictionWriter, prediction_table
 from noisylearn.callbacks.result_writer import ResultWriter
+from noisylearn.callbacks.signal_table import signal_table
 from noisylearn.callbacks.signal_tracker import SignalTracker
-from noisylearn.callbacks.signal_writer import SignalWriter, signal_table
+from noisylearn.callbacks.signal_writer import SignalWriter
+from noisylearn.callbacks.sweep_tracker import SweepTracker
 
 __all__ = [
     "ExactResume",
@@ -17,6 +19,7 @@ __all__ = [
     "SignalTracker",
     "SignalWriter",
     "Stopped",
+    "SweepTracker",
     "prediction_table",
     "signal_table",
 ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from noisylearn.callbacks.logits_finder import always
 
 HOW = 'pass `features="name.of.the.submodule"` whose output they are'
 
@@ -38,6 +41,7 @@ class FeaturesFinder:
             raise ValueError(f"`features`: there is no submodule {name!r}; there are {', '.join(modules)}")
         self._named = name
         self._active = False
+        self._listens: Callable[[], bool] = always
         self._seen: list[tuple[str, Any, Any]] = []
         linear = {n: m for n, m in modules.items() if isinstance(m, nn.Linear)}
         watched = linear if name is None else {name: modules[name]}
@@ -46,14 +50,14 @@ class FeaturesFinder:
 
     def _hook(self, name: str, module: nn.Module) -> Any:
         def after(_module: nn.Module, args: Any, output: Any) -> None:
-            if self._active:
+            if self._active and self._listens():
                 self._seen.append((name, args[0] if args else None, output))
 
         return module.register_forward_hook(after)
 
-    def start_step(self) -> None:
-        """Begin to listen: a training step follows."""
-        self._active, self._seen = True, []
+    def start_step(self, listens: Callable[[], bool] = always) -> None:
+        """Begin to listen: a training step follows; see `LogitsFinder.start_step`."""
+        self._active, self._listens, self._seen = True, listens, []
 
     def stop(self) -> None:
         """Remove the hooks."""

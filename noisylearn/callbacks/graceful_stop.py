@@ -10,7 +10,6 @@ from typing import Any
 
 from noisylearn._compat import Checkpoint
 
-
 STDERR = 2
 ASKED = b"\nstopping: the step is finished and a checkpoint saved (once more to abort)\n"
 

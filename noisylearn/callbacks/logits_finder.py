@@ -17,6 +17,11 @@ def _is_logits(output: Any, rows: int) -> bool:
     )
 
 
+def always() -> bool:
+    """Every pass counts."""
+    return True
+
+
 class LogitsFinder:
     """Captures the output of the submodule that makes the logits.
 
@@ -43,6 +48,7 @@ class LogitsFinder:
     def __init__(self, module: nn.Module, name: str | None) -> None:
         self._name = name
         self._active = False
+        self._listens: Callable[[], bool] = always
         self._depth = 0
         self._outputs: list[tuple[str, Any]] = []
         self._modules = {n: m for n, m in module.named_modules() if n}
@@ -53,19 +59,28 @@ class LogitsFinder:
 
     def _hook(self, name: str, module: nn.Module) -> list[Any]:
         def before(_module: nn.Module, _args: Any) -> None:
-            self._depth += self._active
+            self._depth += self._active and self._listens()
 
         def after(_module: nn.Module, _args: Any, output: Any) -> None:
-            if self._active:
+            if self._active and self._listens():
                 self._depth -= 1
                 if self._depth == 0:  # an inner module's output is its owner's business
                     self._outputs.append((name, output.detach() if isinstance(output, Tensor) else output))
 
         return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 
-    def start_step(self) -> None:
-        """Begin to listen: a training step follows."""
-        self._active, self._depth, self._outputs = True, 0, []
+    def start_step(self, listens: Callable[[], bool] = always) -> None:
+        """Begin to listen: a training step follows.
+
+        Args:
+            listens: Whether a pass that runs now is the step's own; another callback may sweep before the step is read.
+        """
+        self._active, self._listens, self._depth, self._outputs = True, listens, 0, []
+
+    @property
+    def name(self) -> str | None:
+        """The submodule's dotted name, once it is known."""
+        return self._name
 
     @property
     def ran(self) -> bool:

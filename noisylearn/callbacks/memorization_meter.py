@@ -108,7 +108,7 @@ class MemorizationMeter(ObservingCallback):
         super()._prepare(trainer, obs)
         assert self.signal_set is not None
         clean = self.per_row(self._all_clean)
-        if clean is None:
+        if clean is None or len(self.keys):
             raise ValueError(
                 f"`clean_targets` must have one label per training sample ({self.signal_set.table.num_samples}), "
                 f"got {len(self._all_clean)}: pass the true labels of the whole training set"
@@ -121,7 +121,7 @@ class MemorizationMeter(ObservingCallback):
         if self.signal_set is None or self._clean is None:  # no step has given logits yet
             return
         state = self.signal_set.table.views()
-        rows = (state["last_epoch"] == trainer.current_epoch + self._epoch_offset).nonzero()[:, 0]
+        rows = (state["last_epoch"] == self._epoch(trainer)).nonzero()[:, 0]
         found = memorized_fraction(state["prediction"][rows].long(), state["given"][rows].long(), self._clean[rows])
         names = ("memorized", "correct_on_wrong", "other_on_wrong", "correct_on_right")
         # All processes have the same numbers; Lightning wants to be told, or it warns.

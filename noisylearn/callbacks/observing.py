@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sized
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from noisylearn._checks import check_positive_int
-from noisylearn._compat import Callback
-from noisylearn.callbacks.index_recorder import innermost, source_index
 from noisylearn.callbacks.logits_finder import Key
+from noisylearn.callbacks.per_sample import PerSampleCallback
 from noisylearn.callbacks.step_reader import StepReader
-from noisylearn.signals import Observation, SignalSet
+from noisylearn.signals import Observation
 
 
-class ObservingCallback(Callback):
+class ObservingCallback(PerSampleCallback):
     """Base of the callbacks that keep one row per training sample.
 
     It finds index, labels and logits of each step (`StepReader`), feeds a `SignalSet`, commits it when an epoch's rows
@@ -40,11 +35,6 @@ class ObservingCallback(Callback):
         loader: Which of several training loaders is tracked: its key in the dict or list of them.
         ignore_index: A label that means "none given" (e.g. -100); such samples are passed over.
         epoch_range: ``(first, last)`` epochs that are observed, both included, counted from 0; by default all.
-
-    Attributes:
-        signal_set: The signals and their table; None before the first observation.
-        dataset_index: For each row, its position in the innermost dataset, where the loader's is a chain of
-            ``Subset``s; None where it is not, and where the batches carry the index themselves.
     """
 
     def __init__(
@@ -59,25 +49,24 @@ class ObservingCallback(Callback):
         ignore_index: int | None = None,
         epoch_range: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(num_samples)
         self._epoch_range = check_epoch_range(epoch_range)
         if commit_every_n_steps is not None:
             check_positive_int("commit_every_n_steps", commit_every_n_steps)
-        self.signal_set: SignalSet | None = None
-        self.dataset_index: list[int] | None = None
-        self._dataset_size = 0
-        self._reader = StepReader(index, target, logits, features, loader, ignore_index)
-        self._num_samples = num_samples
+        self._reader = StepReader(index, target, logits, features, loader, ignore_index, self.keys)
         self._commit_every = commit_every_n_steps
-        self._num_classes = 0
-        self._epoch_offset = 0
-        self._last_epoch = -1
         self._steps = 0
-        self._uncommitted = self._resumed = self._checked = self._observed = False
+        self._checked = self._observed = False
 
-    def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
-        """Return the signals to feed; called at the first observation or when a checkpoint is loaded."""
-        raise NotImplementedError
+    @property
+    def view(self) -> dict[str, str]:
+        """The training step's own view."""
+        return {"view": "online", "model_mode": "train", "transform": "the training step's own"}
+
+    @property
+    def first_epoch(self) -> int:
+        """The first epoch of the window."""
+        return self._epoch_range[0]
 
     # -- life of a fit ---------------------------------------------------------------------------------------------
 
@@ -96,15 +85,10 @@ class ObservingCallback(Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Number this fit's epochs on from the last one's, unless it resumes a checkpoint."""
-        if self.signal_set is not None:
-            self.signal_set.to(pl_module.device)
         if self._resumed:
-            self._drop_partial_epoch(trainer)
-        else:
-            self._commit(self._last_epoch + 1)  # what an interrupted fit has left is an epoch of its own
-            if self._last_epoch >= trainer.current_epoch + self._epoch_offset:
-                self._epoch_offset = self._last_epoch + 1 - trainer.current_epoch
-        self._resumed = self._checked = False
+            self._drop_partial_epoch()
+        self._begin_fit(trainer, pl_module.device)
+        self._checked = False
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Listen for the logits."""
@@ -120,20 +104,21 @@ class ObservingCallback(Callback):
             if self.signal_set is None or not self._checked:
                 self._prepare(trainer, obs)
             assert self.signal_set is not None
+            self._make_room()
             self.signal_set.observe(obs)
             self._uncommitted = True
         due = self._commit_every is not None and (batch_idx + 1) % self._commit_every == 0
         if trainer.is_last_batch or due:
-            self._commit(trainer.current_epoch + self._epoch_offset)
+            self._commit(self._epoch(trainer))
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         """Commit: a checkpoint may be saved in what follows."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._commit(trainer.current_epoch + self._epoch_offset)
+            self._commit(self._epoch(trainer))
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Commit what a stop in mid-epoch has left, and tell of an epoch in which nothing could be observed."""
-        self._commit(trainer.current_epoch + self._epoch_offset)
+        self._commit(self._epoch(trainer))
         if self._steps and not self._observed:
             warnings.warn(
                 f"{type(self).__name__} saw no logits in the {self._steps} steps of epoch {trainer.current_epoch}: "
@@ -144,44 +129,16 @@ class ObservingCallback(Callback):
 
     def _in_range(self, trainer: Any) -> bool:
         first, last = self._epoch_range
-        epoch: int = trainer.current_epoch + self._epoch_offset
-        return first <= epoch <= last
+        return first <= self._epoch(trainer) <= last
 
     def _prepare(self, trainer: Any, obs: Observation) -> None:
-        """Make the table at the first observation; check at each fit's first one that it is the right one."""
-        size = self._size(trainer)
-        if self.signal_set is None:
-            self._num_classes = obs.logits.shape[1]
-            self.signal_set = self.build_signals(size, self._num_classes)
-            self.signal_set.to(obs.logits.device)
-        if size != self.signal_set.table.num_samples:
-            raise ValueError(
-                f"this {type(self).__name__} has rows for {self.signal_set.table.num_samples} samples, but the "
-                f"training set has {size}: use a new one, or resume with the training set of the checkpoint"
-            )
-        if self._reader.recorded:
-            dataset = self._reader.recorder.tracked_loader().dataset
-            self.dataset_index, self._dataset_size = source_index(dataset), len(innermost(dataset))
+        """Make and check the table at a fit's first observation."""
+        self._by_position = self._reader.recorded
+        loader = self._reader.recorder.tracked_loader()
+        self._prepare_rows(trainer, loader, obs.logits.shape[1], obs.logits.device)
         self._checked = True
 
-    def per_row(self, values: Any) -> Tensor | None:
-        """Return one value per row, on the CPU, from one per row or one per sample of the innermost dataset.
-
-        Args:
-            values: ``(N,)`` or longer, e.g. the true labels of the dataset of which the loader has a ``Subset``.
-
-        Returns:
-            ``(N,)``, or None if ``values`` have neither length.
-        """
-        assert self.signal_set is not None
-        given: Tensor = torch.as_tensor(values).cpu()
-        if given.shape == (self.signal_set.table.num_samples,):
-            return given
-        if self.dataset_index is not None and given.shape == (self._dataset_size,):
-            return given.index_select(0, torch.tensor(self.dataset_index))
-        return None
-
-    def _drop_partial_epoch(self, trainer: Any) -> None:
+    def _drop_partial_epoch(self) -> None:
         """Without a stateful loader the interrupted epoch starts anew in another order."""
         assert self.signal_set is not None
         if hasattr(self._reader.recorder.tracked_loader(), "load_state_dict"):
@@ -194,71 +151,6 @@ class ObservingCallback(Callback):
                 "the unfinished epoch are discarded. Use a loader with state_dict/load_state_dict to keep them",
                 stacklevel=2,
             )
-
-    def _size(self, trainer: Any) -> int:
-        """Rows that the indices point into."""
-        if self._num_samples is not None:
-            return check_positive_int("num_samples", self._num_samples)
-        loader = self._reader.recorder.tracked_loader()
-        dataset = getattr(loader, "dataset", None)
-        if not self._reader.recorded:  # a Subset hands on the positions that the dataset inside gives
-            dataset = innermost(dataset)
-        if isinstance(dataset, Sized):
-            return len(dataset)
-        for owner in (loader, trainer.datamodule):
-            if isinstance(size := getattr(owner, "num_samples", None), int):
-                return size
-        raise ValueError("`num_samples` cannot be read from the training loader: pass `num_samples=`")
-
-    def _commit(self, epoch: int) -> None:
-        if not self._uncommitted or self.signal_set is None:
-            return
-        self._last_epoch, self._uncommitted = epoch, False
-        left_out = self.signal_set.commit(epoch)
-        if left_out:
-            warnings.warn(
-                f"{left_out} observations of epoch {epoch} had NaN or infinite values and were left "
-                f"out, {self.signal_set.table.num_non_finite} since the start: the training may be diverging",
-                stacklevel=2,
-            )
-
-    # -- results and checkpoint --------------------------------------------------------------------------------------
-
-    def scores(self) -> dict[str, Tensor]:
-        """Return each score as ``(N,)`` float32; NaN for samples not seen yet.
-
-        Raises:
-            RuntimeError: Nothing was tracked yet.
-        """
-        if self.signal_set is None:
-            raise RuntimeError("no scores yet: run `Trainer.fit` with this callback first")
-        return self.signal_set.compute()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the table as plain tensors; no collective runs here."""
-        if self.signal_set is None:
-            return {}
-        return {
-            "signals": self.signal_set.state_dict(),
-            "num_classes": self._num_classes,
-            "epoch_offset": self._epoch_offset,
-            "last_epoch": self._last_epoch,
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned.
-
-        Raises:
-            ValueError: The checkpoint was made with other signals.
-        """
-        signals = state_dict["signals"]
-        self._num_classes = state_dict["num_classes"]
-        self.signal_set = self.build_signals(signals["num_samples"], self._num_classes)
-        self.signal_set.load_state_dict(signals)
-        self._epoch_offset, self._last_epoch = state_dict["epoch_offset"], state_dict["last_epoch"]
-        # Rows that were staged when the checkpoint was made are committed with the rest of their epoch.
-        self._uncommitted = bool((signals["staged_int"] != 0).any())
-        self._resumed = True
 
 
 def check_epoch_range(epoch_range: tuple[int, int] | None) -> tuple[int, int]:

@@ -77,7 +77,7 @@ class SignalTracker(ObservingCallback):
         super().__init__(
             index, target, logits, num_samples, commit_every_n_steps, features, loader, ignore_index, epoch_range
         )
-        self._signals = None if signals is None else [_signal(s) for s in as_list(signals)]
+        self._signals = None if signals is None else built(as_list(signals))
         self._reader.needs = tuple(dict.fromkeys(need for s in self._signals or () for need in s.needs))
         self._name = name
 
@@ -85,6 +85,11 @@ class SignalTracker(ObservingCallback):
     def state_key(self) -> str:
         """Where the checkpoint keeps this tracker's table."""
         return self._generate_state_key(name=self._name)
+
+    @property
+    def name(self) -> str:
+        """What tells it apart from other trackers."""
+        return self._name
 
     def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
         """Return the signals asked for, and the given label beside them."""
@@ -100,8 +105,17 @@ def as_list(signals: str | Signal | Sequence[str | Signal]) -> Sequence[str | Si
     return [signals] if isinstance(signals, str | Signal) else signals
 
 
-def _signal(signal: str | Signal) -> Signal:
-    if isinstance(signal, Signal):
-        return signal
-    built: Signal = BY_NAME[check_choice("signals", signal, BY_NAME)]()
-    return built
+def built(signals: Sequence[str | Signal]) -> list[Signal]:
+    """Return signals, those that are named built with their defaults.
+
+    Args:
+        signals: `Signal`s, or names of them.
+
+    Raises:
+        ValueError: There is no signal of a name; the message gives the nearest.
+
+    Example:
+        >>> [type(signal).__name__ for signal in built(["Margin"])]
+        ['Margin']
+    """
+    return [s if isinstance(s, Signal) else BY_NAME[check_choice("signals", s, BY_NAME)]() for s in signals]

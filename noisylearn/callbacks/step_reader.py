@@ -11,6 +11,7 @@ from torch import Tensor
 from noisylearn.callbacks.features_finder import FeaturesFinder
 from noisylearn.callbacks.index_recorder import IndexRecorder
 from noisylearn.callbacks.logits_finder import Key, LogitsFinder
+from noisylearn.callbacks.row_keys import RowKeys
 from noisylearn.signals import Observation
 
 TARGET_KEYS = ("target", "targets", "label", "labels", "y")
@@ -28,6 +29,7 @@ class StepReader:
             what the linear layer reads that makes the logits. Looked for only if a signal needs them.
         loader: Which of several training loaders is tracked: its key in the batch.
         ignore_index: A label that means "none given".
+        keys: Where names become row numbers, for batches that carry strings.
 
     Attributes:
         needs: What signals need beside logits and labels, e.g. ``("features",)``; set before the first step.
@@ -47,7 +49,9 @@ class StepReader:
         features: Key | None = None,
         loader: str | int | None = None,
         ignore_index: int | None = None,
+        keys: RowKeys | None = None,
     ) -> None:
+        self.keys = RowKeys() if keys is None else keys
         self._index, self._target, self._logits, self._features = index, target, logits, features
         self._loader, self._ignore_index = loader, ignore_index
         self.needs: tuple[str, ...] = ()
@@ -87,7 +91,7 @@ class StepReader:
             self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         for finder in (self._finder, self._features_finder):
             if finder is not None:
-                finder.start_step()
+                finder.start_step(lambda: bool(trainer.training))
 
     def end_step(self, batch: Any, outputs: Any) -> Observation | None:
         """Return what the step showed, or None if it was skipped.
@@ -98,7 +102,7 @@ class StepReader:
         Raises:
             ValueError: Something was not found; the message says what the batch and the outputs hold.
         """
-        batch = self._tracked_part(batch)
+        batch = self.tracked_part(batch)
         if batch is None:  # this loader is at its end, and another goes on
             return None
         targets = self.target(batch)
@@ -117,7 +121,12 @@ class StepReader:
         index = index.to(logits.device, non_blocking=True)
         return Observation(index, logits, targets, ignore_index=self._ignore_index, **extras)
 
-    def _tracked_part(self, batch: Any) -> Any:
+    def tracked_part(self, batch: Any) -> Any:
+        """Return the part of a batch that came from the loader asked for.
+
+        Raises:
+            ValueError: There is no such part.
+        """
         if self._loader is None:
             return batch
         try:
@@ -147,15 +156,24 @@ class StepReader:
 
     def index(self, batch: Any, rows: int) -> Tensor:
         """Return the batch's row numbers: positions in ``loader.dataset`` if they are `recorded`."""
-        self.recorded = False
+        carried = self.carried_index(batch)
+        self.recorded = carried is None
+        return self.recorder.take(rows) if carried is None else carried
+
+    def carried_index(self, batch: Any) -> Tensor | None:
+        """Return the row numbers that the batch carries, or None if it does not."""
         if self._index is not None:
-            return _as_tensor("index", _pick(batch, self._index, "index"))
+            return self._rows(_pick(batch, self._index, "index"))
         if _is_batch(batch):
-            return _as_tensor("index", batch.index)
+            return self._rows(batch.index)
         if isinstance(batch, Mapping) and "index" in batch:
-            return _as_tensor("index", batch["index"])
-        self.recorded = True
-        return self.recorder.take(rows)
+            return self._rows(batch["index"])
+        return None
+
+    def _rows(self, index: Any) -> Tensor:
+        if isinstance(index, list | tuple) and index and all(isinstance(name, str) for name in index):
+            return self.keys.rows_of(index)
+        return _as_tensor("index", index)
 
     def target(self, batch: Any) -> Tensor:
         """Return the batch's given labels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -129,6 +130,15 @@ class TensorLoader:
     def num_samples(self) -> int:
         """Size of the whole training set: the rows that `Batch.index` points into."""
         return len(self.images)
+
+    def sweep(self) -> TensorLoader:
+        """Return a loader of the same rows in order and without augmentation, over the same images: for a sweep."""
+        loader = copy.copy(self)
+        loader.shuffle, loader.augment = False, None
+        loader._num_batches = -(-self._share_size // self.batch_size)
+        loader._epoch = loader._position = 0
+        loader._resuming = False
+        return loader
 
     def __len__(self) -> int:
         """Return the number of batches per epoch, the same on every rank."""

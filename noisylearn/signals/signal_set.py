@@ -24,8 +24,8 @@ HOW_TO_GIVE = {
     "peer_logits": 'it is for methods of two networks; return them from training_step as "peer_logits"',
     "selected": 'return it from training_step as "selected"; methods that select samples do',
     "learning_rate": "pass the optimizer's rate",
-    "inputs": "track it in a sweep (SweepTracker)",
-    "network": "track it in a sweep (SweepTracker)",
+    "inputs": "track it in a sweep (SweepTracker) whose `logits` is not a function",
+    "network": "track it in a sweep (SweepTracker) whose `logits` is not a function",
     "layers": "track it in a sweep (SweepTracker) with `layers=` the names of some submodules",
 }
 """What an observation that lacks something is told."""
@@ -142,6 +142,11 @@ class SignalSet:
         self.stage()
         self.table.to(device)
         return self
+
+    def grow(self, num_samples: int) -> None:
+        """Add rows at the end of the table, see `SampleTable.grow`."""
+        self.stage()
+        self.table.grow(num_samples)
 
     def _advance(self, state: Views, staged: Views) -> Mapping[str, Tensor]:
         new: dict[str, Tensor] = {}

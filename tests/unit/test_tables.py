@@ -444,6 +444,35 @@ def test_a_checkpoint_of_another_table(other: SampleTable, message: str) -> None
     assert table.views()["x"].tolist() == [0.0, 1.0, 0.0, 0.0]
 
 
+def test_a_table_grows_and_keeps_what_it_has() -> None:
+    small, large = (SampleTable(n, COLUMNS, observed=OBSERVED) for n in (3, 7))
+    index = torch.tensor([2, 0, 2])
+    for table in (small, large):
+        _, values, finite = values_of([(2, 4, GOOD), (0, 2, GOOD), (2, 6, GOOD)])
+        table.observe(index, values, finite)
+        table.commit(0, advance)
+        table.observe(index[:1], {name: value[:1] for name, value in values.items()})
+    small.grow(7)
+    assert small.num_samples == 7
+    for name, value in large.views().items():
+        assert torch.equal(small.views()[name], value), name
+    for table in (small, large):
+        table.commit(1, advance)
+    for name, value in large.views().items():
+        assert torch.equal(small.views()[name], value), name
+    with pytest.raises(ValueError, match="`num_samples` must be at least 7, got 6: rows are kept"):
+        small.grow(6)
+
+
+def test_samples_without_a_label_are_neither_staged_nor_counted() -> None:
+    table = SampleTable(4, [Column("total")])
+    values = {"total": torch.tensor([1.0, math.nan, 3.0, math.inf])}
+    table.observe(torch.arange(4), values, labelled=torch.tensor([True, False, False, True]))
+    assert table.commit(0) == 1
+    assert table.views()["n_seen"].tolist() == [1, 0, 0, 0]
+    assert table.views()["total"].tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
 def test_discarding_what_is_staged() -> None:
     table = build(4)
     run(table, STREAM)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 from torch.utils.data import Subset
 
-from noisylearn.callbacks import SignalTracker, SignalWriter, signal_table
+from noisylearn.callbacks import SignalTracker, SignalWriter, SweepTracker, signal_table
 from noisylearn.callbacks.signal_writer import check_writable, write_atomically
 from noisylearn.data import IndexedDataset
 from tests.unit.callbacks.small import Module, N, Y, dataset, fit, loader
@@ -109,3 +111,25 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 def test_trying_a_folder_leaves_no_trace(tmp_path: Path) -> None:
     check_writable(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_each_tracker_has_a_file_and_says_how_it_looked(tmp_path: Path) -> None:
+    early = SignalTracker(["Margin"], epoch_range=(1, 1), name="early")
+    sweep = SweepTracker(["EL2N"], logits="net", transform="centre crop")
+    writer = SignalWriter(str(tmp_path / "signals.parquet"))
+    fit([sweep, SignalTracker(["Margin"]), early, writer], epochs=3)
+    files = sorted(f.name for f in tmp_path.iterdir())
+    assert files == ["signals.parquet", "signals_early.parquet", "signals_sweep.parquet"]
+    about = [json.loads(pq.read_schema(tmp_path / name).metadata[b"noisylearn"]) for name in files]
+    assert [a["epochs"] for a in about] == [[0, 2], [1, 1], [0, 2]]
+    assert [a["view"] for a in about] == ["online", "online", "sweep"]
+    assert [a["model_mode"] for a in about] == ["train", "train", "eval"]
+    assert [a["transform"] for a in about] == ["the training step's own", "the training step's own", "centre crop"]
+
+
+def test_to_frame_is_the_same_table() -> None:
+    tracker = SignalTracker(["Margin"])
+    fit([tracker])
+    frame = tracker.to_frame(Y)
+    table = frame if find_spec("pandas") is None else pa.Table.from_pandas(frame)
+    assert table.select(signal_table(tracker).column_names).to_pydict() == signal_table(tracker, Y).to_pydict()

@@ -1,0 +1,223 @@
+"""`PerSampleCallback`: one row per training sample, numbered, checkpointed and read back."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sized
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from noisylearn._checks import check_positive_int
+from noisylearn._compat import Callback
+from noisylearn.callbacks.index_recorder import innermost, source_index
+from noisylearn.callbacks.row_keys import RowKeys
+from noisylearn.signals import SignalSet
+
+FIRST_KEYS = 1024
+"""Rows of a table whose samples have names; it doubles when they are used up."""
+
+
+class PerSampleCallback(Callback):
+    """Base of the callbacks that keep a `SignalSet`, whether training steps or sweeps feed it.
+
+    Args:
+        num_samples: Rows of the table; by default the size of the training set.
+
+    Attributes:
+        signal_set: The signals and their table; None before the first observation.
+        dataset_index: For each row, its position in the innermost dataset, where the loader's is a chain of
+            ``Subset``s; None where it is not, and where the batches carry the index themselves.
+        keys: The samples' own names, where batches carry strings instead of row numbers.
+    """
+
+    def __init__(self, num_samples: int | None = None) -> None:
+        super().__init__()
+        self._num_samples = num_samples
+        self._by_position = False  # rows are positions in the loader's dataset, not numbers that batches carry
+        self.signal_set: SignalSet | None = None
+        self.dataset_index: list[int] | None = None
+        self.keys = RowKeys()
+        self._dataset_size = 0
+        self._num_classes = 0
+        self._epoch_offset = 0
+        self._last_epoch = -1
+        self._uncommitted = self._resumed = False
+
+    def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
+        """Return the signals to feed; called at the first observation or when a checkpoint is loaded."""
+        raise NotImplementedError
+
+    @property
+    def view(self) -> dict[str, str]:
+        """How the samples were looked at, for the record: kind of view, mode of the network, transform of the input."""
+        raise NotImplementedError
+
+    @property
+    def first_epoch(self) -> int:
+        """The first epoch that is observed."""
+        return 0
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that stand for a sample: all of the table's, or as many as there are keys."""
+        if self.signal_set is None:
+            return 0
+        return len(self.keys) or self.signal_set.table.num_samples
+
+    # -- epochs ------------------------------------------------------------------------------------------------------
+
+    def _begin_fit(self, trainer: Any, device: torch.device) -> None:
+        """Number this fit's epochs on from the last one's, unless it resumes a checkpoint."""
+        if self.signal_set is not None:
+            self.signal_set.to(device)
+        if not self._resumed:
+            self._commit(self._last_epoch + 1)  # what an interrupted fit has left is an epoch of its own
+            if self._last_epoch >= trainer.current_epoch + self._epoch_offset:
+                self._epoch_offset = self._last_epoch + 1 - trainer.current_epoch
+        self._resumed = False
+
+    def _epoch(self, trainer: Any) -> int:
+        return int(trainer.current_epoch) + self._epoch_offset
+
+    def _commit(self, epoch: int) -> None:
+        if not self._uncommitted or self.signal_set is None:
+            return
+        self._last_epoch, self._uncommitted = epoch, False
+        left_out = self.signal_set.commit(epoch)
+        if left_out:
+            warnings.warn(
+                f"{left_out} observations of epoch {epoch} had NaN or infinite values and were left "
+                f"out, {self.signal_set.table.num_non_finite} since the start: the training may be diverging",
+                stacklevel=2,
+            )
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def _prepare_rows(self, trainer: Any, loader: Any, num_classes: int, device: torch.device) -> None:
+        """Make the table at the first observation; check at each fit's first one that it is the right one.
+
+        Args:
+            trainer: The Trainer.
+            loader: The training loader whose samples have the rows.
+            num_classes: Classes of the logits.
+            device: Where the logits are.
+        """
+        if len(self.keys) and trainer.world_size > 1:
+            raise ValueError(
+                f"`index` must be integers on several processes, got strings on {trainer.world_size}: each would "
+                "number them in its own way; number the samples in the dataset"
+            )
+        if self.signal_set is None:
+            self._num_classes = num_classes
+            self.signal_set = self.build_signals(self._size(loader, trainer.datamodule), num_classes)
+            self.signal_set.to(device)
+        elif (
+            not len(self.keys) and (size := self._size(loader, trainer.datamodule)) != self.signal_set.table.num_samples
+        ):
+            raise ValueError(
+                f"this {type(self).__name__} has rows for {self.signal_set.table.num_samples} samples, but the "
+                f"training set has {size}: use a new one, or resume with the training set of the checkpoint"
+            )
+        if self._by_position:
+            self.dataset_index, self._dataset_size = source_index(loader.dataset), len(innermost(loader.dataset))
+
+    def _make_room(self) -> None:
+        """Grow the table where names have used up its rows."""
+        assert self.signal_set is not None
+        size = self.signal_set.table.num_samples
+        if len(self.keys) > size:
+            self.signal_set.grow(max(2 * size, len(self.keys)))
+
+    def _size(self, loader: Any, datamodule: Any) -> int:
+        """Rows that the indices point into, or that named samples begin with."""
+        if self._num_samples is not None:
+            return check_positive_int("num_samples", self._num_samples)
+        if len(self.keys):
+            return max(FIRST_KEYS, len(self.keys))
+        dataset = getattr(loader, "dataset", None)
+        if not self._by_position:  # a Subset hands on the positions that the dataset inside gives
+            dataset = innermost(dataset)
+        if isinstance(dataset, Sized):
+            return len(dataset)
+        for owner in (loader, datamodule):
+            if isinstance(size := getattr(owner, "num_samples", None), int):
+                return size
+        raise ValueError("`num_samples` cannot be read from the training loader: pass `num_samples=`")
+
+    # -- results -----------------------------------------------------------------------------------------------------
+
+    def scores(self) -> dict[str, Tensor]:
+        """Return each score as ``(N,)`` float32; NaN for samples not seen yet.
+
+        Raises:
+            RuntimeError: Nothing was tracked yet.
+        """
+        if self.signal_set is None:
+            raise RuntimeError("no scores yet: run `Trainer.fit` with this callback first")
+        return {name: value[: self.num_rows] for name, value in self.signal_set.compute().items()}
+
+    def to_frame(self, clean_targets: Any = None) -> Any:
+        """Return one row per training sample, see `signal_table`.
+
+        Args:
+            clean_targets: True labels where known, -1 elsewhere; becomes the column ``clean``.
+
+        Returns:
+            A pandas DataFrame where pandas is installed, else a pyarrow Table.
+
+        Raises:
+            RuntimeError: Nothing was tracked yet.
+        """
+        from noisylearn.callbacks.signal_table import signal_table
+
+        table = signal_table(self, clean_targets)
+        return table.to_pandas() if find_spec("pandas") is not None else table
+
+    def per_row(self, values: Any) -> Tensor | None:
+        """Return one value per row, on the CPU, from one per row or one per sample of the innermost dataset.
+
+        Args:
+            values: ``(N,)`` or longer, e.g. the true labels of the dataset of which the loader has a ``Subset``.
+
+        Returns:
+            ``(N,)``, or None if ``values`` have neither length.
+        """
+        given: Tensor = torch.as_tensor(values).cpu()
+        if given.shape == (self.num_rows,):
+            return given
+        if self.dataset_index is not None and given.shape == (self._dataset_size,):
+            return given.index_select(0, torch.tensor(self.dataset_index))
+        return None
+
+    # -- checkpoint --------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the table as plain tensors; no collective runs here."""
+        if self.signal_set is None:
+            return {}
+        return {
+            "signals": self.signal_set.state_dict(),
+            "keys": self.keys.names,
+            "num_classes": self._num_classes,
+            "epoch_offset": self._epoch_offset,
+            "last_epoch": self._last_epoch,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ValueError: The checkpoint was made with other signals.
+        """
+        signals = state_dict["signals"]
+        self._num_classes = state_dict["num_classes"]
+        self.signal_set = self.build_signals(signals["num_samples"], self._num_classes)
+        self.signal_set.load_state_dict(signals)
+        self.keys.restore(state_dict["keys"])
+        self._epoch_offset, self._last_epoch = state_dict["epoch_offset"], state_dict["last_epoch"]
+        # Rows that were staged when the checkpoint was made are committed with the rest of their epoch.
+        self._uncommitted = bool((signals["staged_int"] != 0).any())
+        self._resumed = True
