@@ -1,14 +1,66 @@
 """Losses per sample: pure functions that return ``(B,)`` unreduced values.
 
-Whoever calls them reduces them, so that selection and weights can act on single samples first. They need torch only.
+Whoever calls them reduces them, so that selection and weights can act on single samples first. They need torch only,
+draw nothing at random, and compute in float32 also under autocast (in float64 for float64 logits).
 
 Example:
     >>> import torch
-    >>> cross_entropy(torch.zeros(3, 10), torch.tensor([0, 1, 2])).shape
+    >>> logits, targets = torch.zeros(3, 10), torch.tensor([0, 1, 2])
+    >>> cross_entropy(logits, targets).shape
     torch.Size([3])
+    >>> nce_rce(logits, targets, alpha=1.0, beta=1.0).mean()  # in any training loop
+    tensor(3.7000)
 """
 
+from noisylearn.losses.active_passive import (
+    mean_absolute_error,
+    nce_mae,
+    nce_rce,
+    normalized_cross_entropy,
+    normalized_focal_loss,
+)
+from noisylearn.losses.asymmetric import asymmetric_generalized_cross_entropy, asymmetric_unhinged_loss
+from noisylearn.losses.bootstrapping import hard_bootstrapping, soft_bootstrapping
+from noisylearn.losses.cores import cores
 from noisylearn.losses.cross_entropy import cross_entropy, soft_cross_entropy
 from noisylearn.losses.elr import elr, elr_regularizer, elr_target_update
+from noisylearn.losses.generalized_cross_entropy import (
+    generalized_cross_entropy,
+    truncated_generalized_cross_entropy,
+    truncation_mask,
+)
+from noisylearn.losses.jensen_shannon import generalized_jensen_shannon, jensen_shannon
+from noisylearn.losses.mixup import mixup_cross_entropy
+from noisylearn.losses.partially_huberised import phuber_cross_entropy
+from noisylearn.losses.peer import peer_loss
+from noisylearn.losses.smoothing import label_smoothing
+from noisylearn.losses.symmetric_cross_entropy import reverse_cross_entropy, symmetric_cross_entropy
 
-__all__ = ["cross_entropy", "elr", "elr_regularizer", "elr_target_update", "soft_cross_entropy"]
+__all__ = [
+    "asymmetric_generalized_cross_entropy",
+    "asymmetric_unhinged_loss",
+    "cores",
+    "cross_entropy",
+    "elr",
+    "elr_regularizer",
+    "elr_target_update",
+    "generalized_cross_entropy",
+    "generalized_jensen_shannon",
+    "hard_bootstrapping",
+    "jensen_shannon",
+    "label_smoothing",
+    "mean_absolute_error",
+    "mixup_cross_entropy",
+    "nce_mae",
+    "nce_rce",
+    "normalized_cross_entropy",
+    "normalized_focal_loss",
+    "peer_loss",
+    "phuber_cross_entropy",
+    "reverse_cross_entropy",
+    "soft_bootstrapping",
+    "soft_cross_entropy",
+    "symmetric_cross_entropy",
+    "truncated_generalized_cross_entropy",
+    "truncation_mask",
+]
