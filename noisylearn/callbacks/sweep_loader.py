@@ -36,25 +36,27 @@ class SweepLoader:
             yield batch, torch.tensor(part, dtype=torch.int64)
 
 
-def sweep_loader(loader: Any, trainer: Any, dataset: Any = None) -> SweepLoader:
+def sweep_loader(loader: Any, trainer: Any, dataset: Any = None, at_most: int | None = None) -> SweepLoader:
     """Return what a sweep of the training set reads.
 
     Args:
         loader: The training loader.
         trainer: The Trainer, whose processes share the pass.
-        dataset: The training set as it is to be looked at; by default the DataModule's ``sweep_dataloader``, else the
-            loader's own, in order and without augmentation where it can do so itself (`noisylearn.data.TensorLoader`).
+        dataset: The training set as it is to be looked at; by default the loader's own, in order and without
+            augmentation where it can do so itself (`noisylearn.data.TensorLoader`) or the DataModule has a
+            ``sweep_dataloader``, else as its transform makes it.
+        at_most: Read about so many samples, evenly spaced; a DataModule's ``sweep_dataloader`` is read whole.
 
     Raises:
         ValueError: There is nothing to go through in order, or ``dataset`` has another size than the training set.
     """
     own = getattr(loader, "dataset", None)
     if dataset is None:
+        if hasattr(loader, "sweep"):
+            return SweepLoader(loader.sweep(at_most), range(0), 0)
         prepared = getattr(trainer.datamodule, "sweep_dataloader", None)
         if prepared is not None:
             return SweepLoader(prepared(), range(0), 0)
-        if hasattr(loader, "sweep"):
-            return SweepLoader(loader.sweep(), range(0), 0)
         dataset = own
     if not isinstance(dataset, Sized) or isinstance(dataset, IterableDataset) or not isinstance(loader, DataLoader):
         raise ValueError(
@@ -67,10 +69,15 @@ def sweep_loader(loader: Any, trainer: Any, dataset: Any = None) -> SweepLoader:
             "transform may differ"
         )
     batch_size = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None) or 128
-    positions = range(trainer.global_rank, len(dataset), trainer.world_size)
-    samples: Any = dataset
-    passes: Any = DataLoader(
-        samples,
+    stride = 1 if at_most is None else -(-len(dataset) // at_most)
+    positions = range(trainer.global_rank * stride, len(dataset), trainer.world_size * stride)
+    return SweepLoader(_in_order(loader, dataset, positions, batch_size), positions, batch_size)
+
+
+def _in_order(loader: DataLoader[Any], dataset: Any, positions: range, batch_size: int) -> DataLoader[Any]:
+    """A loader like ``loader`` that goes through ``positions`` of ``dataset``."""
+    return DataLoader(
+        dataset,
         batch_size=batch_size,
         sampler=positions,
         num_workers=loader.num_workers,
@@ -79,4 +86,3 @@ def sweep_loader(loader: Any, trainer: Any, dataset: Any = None) -> SweepLoader:
         worker_init_fn=loader.worker_init_fn,
         multiprocessing_context=loader.multiprocessing_context,
     )
-    return SweepLoader(passes, positions, batch_size)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from noisylearn._checks import check_positive_int
 from noisylearn.callbacks.evaluating import evaluating
-from noisylearn.callbacks.features_finder import FeaturesFinder
-from noisylearn.callbacks.layer_outputs import LayerOutputs
-from noisylearn.callbacks.logits_finder import Key, LogitsFinder
+from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.per_sample import PerSampleCallback
 from noisylearn.callbacks.signal_tracker import as_list, built
-from noisylearn.callbacks.step_reader import StepReader, describe
 from noisylearn.callbacks.sweep_loader import sweep_loader
 from noisylearn.callbacks.sweep_progress import with_progress
-from noisylearn.signals import GivenLabel, Observation, Signal, SignalSet
-
-INPUT_KEYS = ("input", "inputs", "image", "images", "x", "pixel_values", "input_ids")
+from noisylearn.callbacks.sweep_reader import SweepReader
+from noisylearn.signals import GivenLabel, Signal, SignalSet
 
 
 class SweepTracker(PerSampleCallback):
@@ -82,12 +77,8 @@ class SweepTracker(PerSampleCallback):
             check_positive_int("every_n_epochs", every_n_epochs, "or None for one sweep at the end of the fit")
         self._signals = built(as_list(signals))
         self._every = every_n_epochs
-        self._logits, self._input, self._features, self._layers = logits, input, features, list(layers)
-        self._reader = StepReader(index, target, loader=loader, ignore_index=ignore_index, keys=self.keys)
+        self._reader = SweepReader(logits, input, target, index, features, layers, loader, ignore_index, self.keys)
         self._dataset, self._transform, self._loader, self._name = dataset, transform, loader, name
-        self._ignore_index = ignore_index
-        self._finder: LogitsFinder | None = None
-        self._found: str | None = None
 
     @property
     def state_key(self) -> str:
@@ -114,21 +105,15 @@ class SweepTracker(PerSampleCallback):
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Number this fit's epochs on from the last one's."""
         self._begin_fit(trainer, pl_module.device)
-        if self._logits is None and not _has_forward(pl_module):
-            self._finder = LogitsFinder(pl_module, self._found)
+        self._reader.attach(pl_module)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """On the first step, see which submodule makes the logits, where the module has no ``forward``."""
-        if self._finder is not None:
-            self._finder.start_step()
+        self._reader.start_step()
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Sweep after an epoch's last step: before its validation, and before anything is saved."""
-        if self._finder is not None and self._finder.ran:
-            targets = self._reader.target(self._reader.tracked_part(batch))
-            self._finder.end_step(len(targets), int(targets.max()) + 1)
-            self._found = self._finder.name
-            self._stop_finding()
+        self._reader.end_step(batch)
         if trainer.is_last_batch and self._every is not None and (trainer.current_epoch + 1) % self._every == 0:
             self.sweep(trainer, pl_module)
 
@@ -139,16 +124,11 @@ class SweepTracker(PerSampleCallback):
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Remove what is left of the search for the logits."""
-        self._stop_finding()
+        self._reader.detach()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Remove what is left of the search for the logits."""
-        self._stop_finding()
-
-    def _stop_finding(self) -> None:
-        if self._finder is not None:
-            self._finder.stop()
-        self._finder = None
+        self._reader.detach()
 
     # -- the pass ------------------------------------------------------------------------------------------------------
 
@@ -164,96 +144,19 @@ class SweepTracker(PerSampleCallback):
         """
         trained_on = trainer.train_dataloader
         loader = trained_on if self._loader is None else trained_on[self._loader]
-        passes = sweep_loader(loader, trainer, self._dataset)
+        passes = with_progress(sweep_loader(loader, trainer, self._dataset), trainer, f"sweep {self._name}")
+        needs = [need for signal in self._signals for need in signal.needs]
         checked = False
-        with ExitStack() as stack:
-            stack.enter_context(evaluating(trainer, pl_module))
-            observe = self._observer(pl_module, stack)
-            for batch, rows in with_progress(passes, trainer, f"sweep {self._name}"):
-                batch = trainer.strategy.batch_to_device(batch)
-                obs = observe(batch, rows)
+        with evaluating(trainer, pl_module), self._reader.observing(pl_module, needs) as observe:
+            for batch, positions in passes:
+                obs = observe(trainer.strategy.batch_to_device(batch), positions)
                 if not checked:
+                    self._by_position = self._reader.by_position
                     self._prepare_rows(trainer, loader, obs.logits.shape[1], obs.logits.device)
                     checked = True
                 assert self.signal_set is not None
                 self._make_room()
                 self.signal_set.observe(obs)
-                self.signal_set.stage()
+                self.signal_set.stage()  # in batches as they come: what signals need may be the network itself
                 self._uncommitted = True
         self._commit(self._epoch(trainer))
-
-    def _observer(self, pl_module: Any, stack: ExitStack) -> Callable[[Any, Tensor], Observation]:
-        """Return what makes an observation of a batch and of its positions; its hooks end with ``stack``."""
-        needs = {need for signal in self._signals for need in signal.needs}
-        network = self._network(pl_module)
-        features = FeaturesFinder(pl_module, self._features) if "features" in needs else None
-        layers = LayerOutputs(pl_module, self._layers) if self._layers else None
-        for hooks in (features, layers):
-            if hooks is not None:
-                stack.callback(hooks.stop)
-
-        def observe(batch: Any, positions: Tensor) -> Observation:
-            extras: dict[str, Any] = {}
-            for hooks in (features, layers):
-                if hooks is not None:
-                    hooks.start_step()
-            targets = self._reader.target(batch)
-            if network is None:
-                assert callable(self._logits)
-                logits = self._logits(pl_module, batch)
-            else:
-                extras["inputs"] = self._input_of(batch)
-                logits = network(extras["inputs"])
-                extras["network"] = network
-            if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(targets):
-                raise ValueError(
-                    f"`logits`: the sweep got {describe(logits)} for {len(targets)} samples, not ({len(targets)}, C): "
-                    "name the submodule that makes them, or pass `logits=lambda module, batch: ...`"
-                )
-            if features is not None:
-                extras["features"] = features.end_step(logits)
-            if layers is not None:
-                extras["layers"] = layers.end_step()
-            index = self._reader.carried_index(batch)
-            self._by_position = index is None
-            rows = positions if index is None else index
-            return Observation(rows.to(logits.device), logits, targets, ignore_index=self._ignore_index, **extras)
-
-        return observe
-
-    def _network(self, pl_module: Any) -> nn.Module | None:
-        """The module that maps inputs to logits; None where a function of the batch does."""
-        if callable(self._logits):
-            return None
-        name = self._logits or self._found
-        modules = dict(pl_module.named_modules())
-        if name is not None and name not in modules:
-            raise ValueError(
-                f"`logits`: there is no submodule {name!r}; there are {', '.join(n for n in modules if n)}"
-            )
-        if name is None and not _has_forward(pl_module):
-            raise ValueError(
-                f"`logits`: {type(pl_module).__name__} has no forward, and no training step has shown which submodule "
-                "makes the logits: name it, or pass `logits=lambda module, batch: ...`"
-            )
-        network: nn.Module = pl_module if name is None else modules[name]
-        return network
-
-    def _input_of(self, batch: Any) -> Any:
-        if callable(self._input):
-            return self._input(batch)
-        if self._input is not None:
-            return batch[self._input]
-        if isinstance(batch, Mapping):
-            key = next((k for k in INPUT_KEYS if k in batch), None)
-            if key is None:
-                raise ValueError(
-                    f"`input`: nothing found in the batch, which is {describe(batch)}: pass `input=` a key"
-                )
-            return batch[key]
-        return batch[0]
-
-
-def _has_forward(module: Any) -> bool:
-    """Whether its class defines ``forward``; Lightning's own only says that it is missing."""
-    return not type(module).forward.__module__.endswith(".core.module")

@@ -105,19 +105,7 @@ class TensorLoader:
         self.channels_last = channels_last and images.ndim == 4
         self._scale = _affine(images, normalize, self.device)
         self._rows = _check_rows(indices, len(images))
-        shares = torch.bincount(self._rows % world_size, minlength=world_size)
-        if int(shares.min()) == 0:
-            raise ValueError(
-                f"`world_size` must leave every rank a sample, got {world_size} ranks for {len(self._rows)} samples: "
-                "use fewer processes"
-            )
-        self._share_size = int(shares.max())
-        self._num_batches = (self._share_size + (0 if drop_last else batch_size - 1)) // batch_size
-        if self._num_batches == 0:
-            raise ValueError(
-                f"`batch_size` must be at most {self._share_size} with `drop_last`, got {batch_size}: "
-                "there would be no batch"
-            )
+        self._count_batches(drop_last)
         self._epoch, self._position = 0, 0
         self._resuming, self._saved_batches = False, self._num_batches
 
@@ -131,14 +119,36 @@ class TensorLoader:
         """Size of the whole training set: the rows that `Batch.index` points into."""
         return len(self.images)
 
-    def sweep(self) -> TensorLoader:
-        """Return a loader of the same rows in order and without augmentation, over the same images: for a sweep."""
+    def sweep(self, at_most: int | None = None) -> TensorLoader:
+        """Return a loader of the same rows in order and without augmentation, over the same images.
+
+        Args:
+            at_most: About so many of the rows, evenly spaced, instead of all.
+        """
         loader = copy.copy(self)
         loader.shuffle, loader.augment = False, None
-        loader._num_batches = -(-self._share_size // self.batch_size)
+        if at_most is not None:
+            loader._rows = self._rows[:: -(-len(self._rows) // at_most)]
+        loader._count_batches(drop_last=False)
         loader._epoch = loader._position = 0
         loader._resuming = False
         return loader
+
+    def _count_batches(self, drop_last: bool) -> None:
+        """Work out this rank's share of the rows and how many batches it makes."""
+        shares = torch.bincount(self._rows % self.world_size, minlength=self.world_size)
+        if int(shares.min()) == 0:
+            raise ValueError(
+                f"`world_size` must leave every rank a sample, got {self.world_size} ranks for {len(self._rows)} "
+                "samples: use fewer processes"
+            )
+        self._share_size = int(shares.max())
+        self._num_batches = (self._share_size + (0 if drop_last else self.batch_size - 1)) // self.batch_size
+        if self._num_batches == 0:
+            raise ValueError(
+                f"`batch_size` must be at most {self._share_size} with `drop_last`, got {self.batch_size}: "
+                "there would be no batch"
+            )
 
     def __len__(self) -> int:
         """Return the number of batches per epoch, the same on every rank."""
