@@ -2,7 +2,7 @@
 
 The reverse term needs a value for ``log 0``, the constant ``A``. The paper and its authors' comments say -4; their
 code and the code of the papers that followed clamp the one-hot label at 1e-4, so that ``A = ln(1e-4) = -9.21``. The
-published weights were run with that code: pass ``log_zero=math.log(1e-4)`` to have the loss behind the numbers.
+published weights were run with that code, so this is the default: the loss behind the numbers.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor
 from noisylearn.losses._arguments import check_number, check_weight
 from noisylearn.losses.cross_entropy import cross_entropy
 
-LOG_ZERO = -4.0
-"""The paper's ``A``, which stands for ``log 0``."""
+LOG_ZERO = math.log(1e-4)
+"""The authors' code's ``A``, which stands for ``log 0``."""
 
 
 def _check_log_zero(log_zero: float) -> float:
-    hint = "pass -4, the paper's, or math.log(1e-4), the authors' code's"
+    hint = "pass math.log(1e-4), the authors' code's, or -4, the paper's"
     return check_number("log_zero", log_zero, "negative and finite", lambda a: -math.inf < a < 0, hint)
 
 
@@ -30,8 +30,8 @@ def reverse_cross_entropy(logits: Tensor, targets: Tensor, log_zero: float = LOG
     With ``log 0 = A`` it is ``-A`` times `mean_absolute_error`; summed over all labels it is the constant ``-A * (C -
     1)``, which makes it robust to symmetric noise.
 
-    Source: Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy Labels", ICCV 2019. ``A = -4`` is the
-    paper's; the authors' code has ``math.log(1e-4) = -9.21``. Reference codes clip ``p`` at 1e-7, which moves their
+    Source: Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy Labels", ICCV 2019. ``A`` is the
+    authors' code's ``math.log(1e-4) = -9.21``; the paper says -4. Reference codes clip ``p`` at 1e-7, which moves their
     value by up to 1e-4 with 100 classes.
 
     Args:
@@ -48,7 +48,7 @@ def reverse_cross_entropy(logits: Tensor, targets: Tensor, log_zero: float = LOG
 
     Example:
         >>> reverse_cross_entropy(torch.tensor([[0.0, 0.0], [0.0, 50.0]]), torch.tensor([0, 0]))
-        tensor([2., 4.])
+        tensor([4.6052, 9.2103])
     """
     return -_check_log_zero(log_zero) * (1 - torch.exp(-cross_entropy(logits, targets)))
 
@@ -60,7 +60,7 @@ def symmetric_cross_entropy(
 
     Source: Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy Labels", ICCV 2019. Published ``(alpha,
     beta)``: (0.1, 1), the default, on CIFAR-10; (6, 0.1) on CIFAR-100; (10, 1) on mini-WebVision (by Ma et al., ICML
-    2020). All were run with code whose ``A`` is ``math.log(1e-4)``, while the default is the paper's -4.
+    2020). All were run with code whose ``A`` is ``math.log(1e-4)``, the default; the paper says -4.
 
     Args:
         logits: ``(B, C)`` floating point, raw outputs.
@@ -78,7 +78,7 @@ def symmetric_cross_entropy(
 
     Example:
         >>> symmetric_cross_entropy(torch.zeros(1, 2), torch.tensor([0]))
-        tensor([2.0693])
+        tensor([4.6745])
         >>> symmetric_cross_entropy(torch.zeros(1, 2), torch.tensor([0]), log_zero=math.log(1e-4))
         tensor([4.6745])
     """
