@@ -2,6 +2,7 @@
 
 from noisylearn.callbacks.exact_resume import ExactResume
 from noisylearn.callbacks.graceful_stop import GracefulStop, Stopped
+from noisylearn.callbacks.label_canaries import LabelCanaries
 from noisylearn.callbacks.memorization_meter import MemorizationMeter
 from noisylearn.callbacks.prediction_writer import PredictionWriter, prediction_table
 from noisylearn.callbacks.result_writer import ResultWriter
@@ -13,6 +14,7 @@ from noisylearn.callbacks.sweep_tracker import SweepTracker
 __all__ = [
     "ExactResume",
     "GracefulStop",
+    "LabelCanaries",
     "MemorizationMeter",
     "PredictionWriter",
     "ResultWriter",

@@ -13,6 +13,7 @@ from torch import Tensor
 from noisylearn._checks import check_positive_int
 from noisylearn._compat import Callback
 from noisylearn.callbacks.index_recorder import innermost, source_index
+from noisylearn.callbacks.planted import Planted
 from noisylearn.callbacks.row_keys import RowKeys
 from noisylearn.signals import SignalSet
 
@@ -31,6 +32,7 @@ class PerSampleCallback(Callback):
         dataset_index: For each row, its position in the innermost dataset, where the loader's is a chain of
             ``Subset``s; None where it is not, and where the batches carry the index themselves.
         keys: The samples' own names, where batches carry strings instead of row numbers.
+        planted: Labels that another callback has replaced on purpose (`LabelCanaries`); exports take that back.
     """
 
     def __init__(self, num_samples: int | None = None) -> None:
@@ -40,6 +42,7 @@ class PerSampleCallback(Callback):
         self.signal_set: SignalSet | None = None
         self.dataset_index: list[int] | None = None
         self.keys = RowKeys()
+        self.planted: Planted | None = None
         self._dataset_size = 0
         self._num_classes = 0
         self._epoch_offset = 0
@@ -150,14 +153,15 @@ class PerSampleCallback(Callback):
     # -- results -----------------------------------------------------------------------------------------------------
 
     def scores(self) -> dict[str, Tensor]:
-        """Return each score as ``(N,)`` float32; NaN for samples not seen yet.
+        """Return each score as ``(N,)`` float32; NaN for samples not seen yet, and for planted ones.
 
         Raises:
             RuntimeError: Nothing was tracked yet.
         """
         if self.signal_set is None:
             raise RuntimeError("no scores yet: run `Trainer.fit` with this callback first")
-        return {name: value[: self.num_rows] for name, value in self.signal_set.compute().items()}
+        scores = {name: value[: self.num_rows] for name, value in self.signal_set.compute().items()}
+        return scores if self.planted is None else self.planted.taken_back(scores)
 
     def to_frame(self, clean_targets: Any = None) -> Any:
         """Return one row per training sample, see `signal_table`.
@@ -201,6 +205,7 @@ class PerSampleCallback(Callback):
         return {
             "signals": self.signal_set.state_dict(),
             "keys": self.keys.names,
+            "planted": None if self.planted is None else vars(self.planted),
             "num_classes": self._num_classes,
             "epoch_offset": self._epoch_offset,
             "last_epoch": self._last_epoch,
@@ -217,6 +222,7 @@ class PerSampleCallback(Callback):
         self.signal_set = self.build_signals(signals["num_samples"], self._num_classes)
         self.signal_set.load_state_dict(signals)
         self.keys.restore(state_dict["keys"])
+        self.planted = None if state_dict["planted"] is None else Planted(**state_dict["planted"])
         self._epoch_offset, self._last_epoch = state_dict["epoch_offset"], state_dict["last_epoch"]
         # Rows that were staged when the checkpoint was made are committed with the rest of their epoch.
         self._uncommitted = bool((signals["staged_int"] != 0).any())

@@ -53,7 +53,7 @@ class StepReader:
     ) -> None:
         self.keys = RowKeys() if keys is None else keys
         self._index, self._target, self._logits, self._features = index, target, logits, features
-        self._loader, self._ignore_index = loader, ignore_index
+        self.loader, self._ignore_index = loader, ignore_index
         self.needs: tuple[str, ...] = ()
         self.recorder = IndexRecorder(loader)
         self.recorded = False
@@ -105,7 +105,7 @@ class StepReader:
         batch = self.tracked_part(batch)
         if batch is None:  # this loader is at its end, and another goes on
             return None
-        targets = self.target(batch)
+        targets = given_label(self.target(batch))
         index = self.index(batch, len(targets) if targets.ndim else 1)
         if isinstance(outputs, Mapping) and not outputs and (self._automatic or self._nothing_ran()):
             return None
@@ -127,12 +127,12 @@ class StepReader:
         Raises:
             ValueError: There is no such part.
         """
-        if self._loader is None:
+        if self.loader is None:
             return batch
         try:
-            return batch[self._loader]
+            return batch[self.loader]
         except (KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"`loader={self._loader!r}` is not in the batch, which is {describe(batch)}") from error
+            raise ValueError(f"`loader={self.loader!r}` is not in the batch, which is {describe(batch)}") from error
 
     def _nothing_ran(self) -> bool:
         return self._finder is not None and not self._finder.ran
@@ -177,16 +177,26 @@ class StepReader:
 
     def target(self, batch: Any) -> Tensor:
         """Return the batch's given labels."""
+        if callable(self._target):
+            return _as_tensor("target", self._target(batch))
+        return _as_tensor("target", _pick(batch, self.target_key(batch), "target"))
+
+    def target_key(self, batch: Any) -> str | int:
+        """Return where the batch holds the given labels.
+
+        Raises:
+            ValueError: A function says so, or there are none in the usual places.
+        """
+        if callable(self._target):
+            raise ValueError("`target` must be a key (a str or an int) where labels are replaced, got a function")
         if self._target is not None:
-            return _as_tensor("target", _pick(batch, self._target, "target"))
-        if _is_batch(batch):
-            return _as_tensor("target", batch.target)
+            return self._target
         if isinstance(batch, Mapping):
             key = next((k for k in TARGET_KEYS if k in batch), None)
             if key is not None:
-                return _as_tensor("target", batch[key])
+                return key
         elif isinstance(batch, list | tuple) and len(batch) >= 2:
-            return _as_tensor("target", batch[1])
+            return 1  # of a `Batch` too
         raise ValueError(f"`target`: no labels found in the batch, which is {describe(batch)}: pass `target=` a key")
 
     def _read_logits(self, outputs: Any, targets: Tensor) -> Tensor:
@@ -250,6 +260,17 @@ def _as_tensor(name: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         raise ValueError(f"`{name}` must be a tensor, got {describe(value)}")
     return value.detach()
+
+
+def given_label(targets: Tensor) -> Tensor:
+    """Return the labels that were given, where a `LabelView` shows others.
+
+    Example:
+        >>> given_label(torch.tensor([3])).tolist()
+        [3]
+    """
+    given: Tensor = getattr(targets, "given_label", targets)
+    return given
 
 
 def describe(value: Any) -> str:

@@ -1,0 +1,151 @@
+"""`LabelCanaries`: labels flipped on purpose, to see memorization where no true label is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from noisylearn._checks import check_positive_int, check_probability
+from noisylearn.callbacks.label_view import LabelView
+from noisylearn.callbacks.logits_finder import Key
+from noisylearn.callbacks.memorization_meter import LastPrediction
+from noisylearn.callbacks.observing import ObservingCallback
+from noisylearn.callbacks.per_sample import PerSampleCallback
+from noisylearn.callbacks.planted import Planted
+from noisylearn.callbacks.step_reader import StepReader
+from noisylearn.signals import GivenLabel, SignalSet
+
+
+class LabelCanaries(ObservingCallback):
+    """Trains on a wrong label for a few samples, and logs each epoch how many of these the network has memorized.
+
+    A random ``fraction`` of the training samples gets another class, drawn evenly from the others, in the batches that
+    ``training_step`` receives; the dataset and what the loader makes of it are not touched. Logged are
+    ``canary_memorized`` (predicted as flipped), ``canary_correct`` (predicted as given) and ``canary_other``, over the
+    canaries seen in the epoch. They rise and fall as the same fractions of the really wrong labels do
+    (`MemorizationMeter`), but need no true label; a given label that is itself wrong blurs them a little.
+
+    Trackers of the same Trainer restore the given label in all that they export, and leave out what they measured on
+    canaries (NaN): it is of a label that was not given.
+
+    Source: canaries after Carlini et al., "The Secret Sharer", USENIX Security 2019, for class labels: at most log2 of
+    the number of classes bits each, so many are planted. The fractions are those of Liu et al., NeurIPS 2020, Figure 1.
+
+    Args:
+        num_classes: Number of classes; by default that of the module or the DataModule.
+        fraction: Part of the training samples, in (0, 0.2].
+        seed: Seed of the choice.
+        index: As in `SignalTracker`.
+        target: Where a batch holds the labels: a key, since they are replaced there.
+        logits: As in `SignalTracker`.
+        loader: As in `SignalTracker`.
+        num_samples: As in `SignalTracker`.
+
+    Raises:
+        ValueError: ``fraction`` is out of range, or ``target`` a function.
+
+    Example:
+        >>> LabelCanaries(num_classes=10, fraction=0.01).state_key
+        'LabelCanaries'
+    """
+
+    def __init__(
+        self,
+        num_classes: int | None = None,
+        fraction: float = 0.02,
+        seed: int = 0,
+        index: Key | None = None,
+        target: str | int | None = None,
+        logits: Key | None = None,
+        loader: str | int | None = None,
+        num_samples: int | None = None,
+    ) -> None:
+        super().__init__(index, target, logits, num_samples, loader=loader)
+        check_probability("fraction", fraction, "pass e.g. 0.02")
+        if not 0 < fraction <= 0.2:
+            raise ValueError(f"`fraction` must be in (0, 0.2], got {fraction}: more would be training on noise")
+        if callable(target):
+            raise ValueError("`target` must be a key (a str or an int), since labels are replaced there")
+        self._given_classes = None if num_classes is None else check_positive_int("num_classes", num_classes)
+        self.fraction, self.seed = fraction, seed
+        self._view = LabelView(self._flip, StepReader(index, target, loader=loader), measured=False)
+        self._shift = torch.empty(0, dtype=torch.int64)
+        self._classes = 0
+
+    def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
+        """Keep the last prediction and the label that was shown."""
+        return SignalSet([LastPrediction(), GivenLabel()], num_samples)
+
+    @property
+    def rows(self) -> Tensor:
+        """``(K,)`` int64: the rows whose label is flipped."""
+        return self._shift.nonzero()[:, 0]
+
+    # -- planting ----------------------------------------------------------------------------------------------------
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Choose the canaries and stand before the batches.
+
+        Raises:
+            ValueError: The number of classes is not known, or below 2.
+        """
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            owners = (pl_module, trainer.datamodule, getattr(pl_module, "hparams", None))
+            known = (getattr(owner, "num_classes", None) for owner in owners)
+            classes = self._given_classes or next((c for c in known if isinstance(c, int)), None)
+            if classes is None or classes < 2:
+                raise ValueError(
+                    f"`num_classes` is needed to flip a label to another class, got {classes}: pass it, at least 2"
+                )
+            self._classes = classes
+            self._shift = torch.empty(0, dtype=torch.int64)
+            self._view.attach(trainer)
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Put everything back."""
+        self._view.detach()
+        super().teardown(trainer, pl_module, stage)
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Put everything back."""
+        self._view.detach()
+        super().on_exception(trainer, pl_module, exception)
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Draw the canaries, now that the size of the training set is known, and tell the trackers."""
+        super().on_train_start(trainer, pl_module)
+        loader = self._reader.recorder.tracked_loader()
+        size = self._size(loader, trainer.datamodule)
+        generator = torch.Generator().manual_seed(self.seed)
+        chosen = torch.rand(size, generator=generator) < self.fraction
+        shift = torch.randint(1, self._classes, (size,), generator=generator)
+        self._shift = torch.where(chosen, shift, 0).to(pl_module.device)
+        rows = self.rows.cpu()
+        shift = self._shift.cpu()[rows]
+        for callback in trainer.callbacks:
+            if isinstance(callback, PerSampleCallback) and callback is not self:
+                swept = callback.view["view"] == "sweep"  # a sweep sees the labels that were given
+                callback.planted = Planted(rows, torch.zeros_like(shift) if swept else shift, self._classes)
+
+    def _flip(self, index: Tensor, targets: Tensor) -> Tensor:
+        return (targets + self._shift[index]) % self._classes
+
+    # -- measuring ---------------------------------------------------------------------------------------------------
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Log the fractions over the canaries seen in this epoch."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if self.signal_set is None:
+            return
+        state = self.signal_set.table.views()
+        seen = (state["last_epoch"] == self._epoch(trainer)) & (self._shift != 0)
+        shown, predicted = state["given"][seen].long(), state["prediction"][seen].long()
+        given = (shown - self._shift[seen]) % self._classes
+        values = {"canary_memorized": predicted == shown, "canary_correct": predicted == given}
+        values["canary_other"] = ~(values["canary_memorized"] | values["canary_correct"])
+        # All processes have the same numbers; Lightning wants to be told, or it warns.
+        means = {name: value.float().mean() for name, value in values.items()}
+        pl_module.log_dict(means, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)

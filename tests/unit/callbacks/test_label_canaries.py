@@ -1,0 +1,180 @@
+"""Canaries: flipped in the batches alone, counted as a loop would, and taken back in every export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from noisylearn._compat import Callback
+from noisylearn.callbacks import LabelCanaries, MemorizationMeter, SignalTracker, SignalWriter, SweepTracker
+from noisylearn.data import IndexedDataset, TensorLoader
+from tests.unit.callbacks.small import C, Module, fit
+
+N = 60
+Y = torch.arange(N) % C
+X = torch.arange(N, dtype=torch.float32)[:, None]
+
+
+class Sees(Module):
+    """Writes down what it was shown and what its network made of it."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Sequential(nn.Linear(1, 32), nn.ReLU(), nn.Linear(32, C)))
+        self.shown: list[dict[int, tuple[int, int]]] = []
+
+    def on_train_epoch_start(self) -> None:
+        self.shown.append({})
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        x, y = (batch["x"], batch["label"]) if isinstance(batch, dict) else (batch[0], batch[1])
+        logits = self.net(x.flatten(1) / N)
+        for i, label, predicted in zip(x.flatten().tolist(), y.tolist(), logits.argmax(1).tolist(), strict=True):
+            self.shown[-1][int(i)] = (label, predicted)
+        return nn.functional.cross_entropy(logits, y)
+
+
+class Logged(Callback):  # type: ignore[misc]  # its base is made at import time
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self.values.append({k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("canary")})
+
+
+class Storage(Dataset[Any]):
+    """Hands out views of its own labels, without a copy."""
+
+    def __init__(self) -> None:
+        self.y = Y.clone()
+
+    def __len__(self) -> int:
+        return N
+
+    def __getitems__(self, rows: Sequence[int]) -> Any:
+        return slice(rows[0], rows[-1] + 1)
+
+    def collate(self, part: slice) -> Any:
+        return [X[part], self.y[part]]
+
+
+class Named(Dataset[Any]):
+    def __len__(self) -> int:
+        return N
+
+    def __getitem__(self, i: int) -> Any:
+        return {"x": X[i], "label": Y[i]}
+
+
+def loaders() -> dict[str, Any]:
+    storage = Storage()
+    return {
+        "list": DataLoader(TensorDataset(X, Y), 8, shuffle=True),
+        "workers": DataLoader(TensorDataset(X, Y), 8, shuffle=True, num_workers=2),
+        "batch": DataLoader(IndexedDataset(TensorDataset(X, Y)), 8, shuffle=True),
+        "dict": DataLoader(Named(), 8, shuffle=True),
+        "views": DataLoader(storage, 8, collate_fn=storage.collate),
+        "tensors": TensorLoader(X[:, :, None, None], Y, batch_size=8, shuffle=True),
+    }
+
+
+@pytest.mark.parametrize("kind", ["list", "workers", "batch", "dict", "views", "tensors"])
+def test_some_labels_are_flipped_in_the_batches_and_nowhere_else(kind: str) -> None:
+    train, module, logged = loaders()[kind], Sees(), Logged()
+    canaries = LabelCanaries(num_classes=C, fraction=0.2, seed=1)
+    before = Y.clone()
+    fit([canaries, logged], train, module, epochs=3, limit_val_batches=0)
+    rows = canaries.rows.tolist()
+    assert 4 <= len(rows) <= 20
+    for shown, values in zip(module.shown, logged.values, strict=True):
+        assert sorted(shown) == list(range(N))
+        assert [i for i in range(N) if shown[i][0] != Y[i]] == rows
+        hit = [shown[i][1] == shown[i][0] for i in rows]
+        right = [shown[i][1] == int(Y[i]) for i in rows]
+        assert values["canary_memorized"] == pytest.approx(sum(hit) / len(rows))
+        assert values["canary_correct"] == pytest.approx(sum(right) / len(rows))
+        assert values["canary_other"] == pytest.approx(1 - (sum(hit) + sum(right)) / len(rows))
+    assert module.shown[0].keys() == module.shown[2].keys()
+    assert [module.shown[0][i][0] for i in rows] == [module.shown[2][i][0] for i in rows]
+    assert torch.equal(Y, before)
+    if kind == "views":
+        assert torch.equal(train.dataset.y, before)
+    if kind == "tensors":
+        assert torch.equal(train.targets, before)
+
+
+def test_exports_have_the_given_label_and_nothing_measured_on_a_canary(tmp_path: Path) -> None:
+    canaries, tracker, sweep = LabelCanaries(C, 0.2), SignalTracker(["Margin"]), SweepTracker(["EL2N"], logits="net")
+    writer = SignalWriter(str(tmp_path / "signals.parquet"))
+
+    fit([tracker, sweep, writer, canaries], loaders()["list"], Sees(), epochs=2, limit_val_batches=0)
+    rows = canaries.rows.tolist()
+    for file, score in (("signals.parquet", "aum"), ("signals_sweep.parquet", "el2n")):
+        table = pq.read_table(tmp_path / file)
+        assert table["given"].to_pylist() == Y.tolist()
+        unmeasured = torch.tensor(table[score].to_pylist()).isnan()
+        assert unmeasured.nonzero()[:, 0].tolist() == rows
+
+
+def test_the_meter_does_not_count_canaries_as_wrong_labels() -> None:
+    clean = torch.where(torch.arange(N) == 7, (Y + 1) % C, Y)
+    meter, module = MemorizationMeter(clean), Sees()
+    canaries = LabelCanaries(C, 0.2, seed=2)
+    trainer = fit([meter, canaries], loaders()["list"], module, limit_val_batches=0)
+    assert 7 not in canaries.rows
+    memorized = module.shown[0][7][1] == int(Y[7])
+    assert float(trainer.callback_metrics["memorized"]) == float(memorized)
+
+
+def test_what_was_planted_is_in_the_checkpoint(tmp_path: Path) -> None:
+    tracker = SignalTracker(["Margin"])
+    trainer = fit([tracker, LabelCanaries(C, 0.2)], loaders()["list"], Sees(), epochs=1, limit_val_batches=0)
+    trainer.save_checkpoint(tmp_path / "one.ckpt")
+    saved = torch.load(tmp_path / "one.ckpt", weights_only=True)["callbacks"][tracker.state_key]
+    other = SignalTracker(["Margin"])
+    other.load_state_dict(saved)
+    assert torch.equal(other.scores()["given"], Y.float())
+
+
+def test_evaluation_sees_the_given_labels() -> None:
+    class Evaluates(Sees):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            assert torch.equal(batch[1], Y[batch[0][:, 0].long()])
+
+    fit([LabelCanaries(C, 0.2)], loaders()["list"], Evaluates(), limit_val_batches=0)
+    from pytorch_lightning import Trainer
+
+    trainer = Trainer(
+        max_epochs=1, callbacks=[LabelCanaries(C, 0.2)], accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(Evaluates(), loaders()["list"], DataLoader(TensorDataset(X, Y), 8))
+    assert "batch_to_device" not in vars(trainer.strategy)
+
+
+def flips_of(seed: int) -> Tensor:
+    canaries = LabelCanaries(C, 0.2, seed=seed)
+    fit([canaries], loaders()["list"], Sees(), limit_val_batches=0)
+    return canaries._shift
+
+
+def test_the_choice_is_the_seed_s() -> None:
+    assert torch.equal(flips_of(3), flips_of(3))
+    assert not torch.equal(flips_of(3), flips_of(4))
+
+
+def test_wrong_arguments() -> None:
+    for fraction in (0.0, 0.3):
+        with pytest.raises(ValueError, match=r"`fraction` must be in \(0, 0.2\], got"):
+            LabelCanaries(C, fraction)
+    with pytest.raises(ValueError, match="`target` must be a key"):
+        LabelCanaries(C, target=lambda batch: batch[1])  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(ValueError, match="`num_classes` is needed to flip a label to another class, got None"):
+        fit([LabelCanaries()], loaders()["list"], Sees(), limit_val_batches=0)
