@@ -3,24 +3,28 @@
 from noisylearn.callbacks.exact_resume import ExactResume
 from noisylearn.callbacks.graceful_stop import GracefulStop, Stopped
 from noisylearn.callbacks.label_canaries import LabelCanaries
+from noisylearn.callbacks.loss_attack_meter import LossAttackMeter
 from noisylearn.callbacks.memorization_meter import MemorizationMeter
 from noisylearn.callbacks.prediction_writer import PredictionWriter, prediction_table
 from noisylearn.callbacks.result_writer import ResultWriter
 from noisylearn.callbacks.signal_table import signal_table
 from noisylearn.callbacks.signal_tracker import SignalTracker
 from noisylearn.callbacks.signal_writer import SignalWriter
+from noisylearn.callbacks.susceptibility import Susceptibility
 from noisylearn.callbacks.sweep_tracker import SweepTracker
 
 __all__ = [
     "ExactResume",
     "GracefulStop",
     "LabelCanaries",
+    "LossAttackMeter",
     "MemorizationMeter",
     "PredictionWriter",
     "ResultWriter",
     "SignalTracker",
     "SignalWriter",
     "Stopped",
+    "Susceptibility",
     "SweepTracker",
     "prediction_table",
     "signal_table",

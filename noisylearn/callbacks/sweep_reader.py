@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from noisylearn.callbacks.features_finder import FeaturesFinder
@@ -17,8 +18,11 @@ from noisylearn.signals import Observation
 
 INPUT_KEYS = ("input", "inputs", "image", "images", "x", "pixel_values", "input_ids")
 
-Observe: TypeAlias = Callable[[Any, Tensor], Observation]
-"""From a batch on the device, and its samples' positions, to what the network makes of it."""
+Observe: TypeAlias = Callable[[Any, Tensor | None], Observation]
+"""From a batch on the device, and its samples' positions, to what the network makes of it.
+
+Where the positions are None, samples that do not carry their row number have the row -1.
+"""
 
 
 class SweepReader:
@@ -106,7 +110,7 @@ class SweepReader:
                 if hooks is not None:
                     stack.callback(hooks.stop)
 
-            def observe(batch: Any, positions: Tensor) -> Observation:
+            def observe(batch: Any, positions: Tensor | None) -> Observation:
                 extras: dict[str, Any] = {}
                 for hooks in (features, layers):
                     if hooks is not None:
@@ -125,8 +129,9 @@ class SweepReader:
                     extras["layers"] = layers.end_step()
                 index = self._step.carried_index(batch)
                 self.by_position = index is None
-                rows = (positions if index is None else index).to(logits.device)
-                return Observation(rows, logits, targets, ignore_index=self._ignore_index, **extras)
+                rows = positions if index is None else index
+                rows = targets.new_full((len(targets),), -1, dtype=torch.int64) if rows is None else rows
+                return Observation(rows.to(logits.device), logits, targets, ignore_index=self._ignore_index, **extras)
 
             yield observe
 

@@ -16,6 +16,7 @@ from noisylearn.metrics.detection import (
     evaluate_detection,
     precision_at_n,
 )
+from noisylearn.metrics.membership import LossAttack, loss_attack
 from noisylearn.metrics.memorization import (
     MemorizationMetric,
     MemorizedFraction,
@@ -23,17 +24,21 @@ from noisylearn.metrics.memorization import (
     memorization_counts,
     memorized_fraction,
 )
+from noisylearn.metrics.susceptibility import susceptibility
 
 __all__ = [
     "DetectionMetrics",
     "DetectionResult",
+    "LossAttack",
     "MemorizationMetric",
     "MemorizedFraction",
     "detection_auroc",
     "detection_average_precision",
     "evaluate_detection",
     "fractions_from_counts",
+    "loss_attack",
     "memorization_counts",
     "memorized_fraction",
     "precision_at_n",
+    "susceptibility",
 ]

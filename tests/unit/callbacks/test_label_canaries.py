@@ -124,12 +124,12 @@ def test_exports_have_the_given_label_and_nothing_measured_on_a_canary(tmp_path:
 
 
 def test_the_meter_does_not_count_canaries_as_wrong_labels() -> None:
-    clean = torch.where(torch.arange(N) == 7, (Y + 1) % C, Y)
+    clean = torch.where(torch.arange(N) == 8, (Y + 1) % C, Y)
     meter, module = MemorizationMeter(clean), Sees()
     canaries = LabelCanaries(C, 0.2, seed=2)
     trainer = fit([meter, canaries], loaders()["list"], module, limit_val_batches=0)
-    assert 7 not in canaries.rows
-    memorized = module.shown[0][7][1] == int(Y[7])
+    assert 8 not in canaries.rows
+    memorized = module.shown[0][8][1] == int(Y[8])
     assert float(trainer.callback_metrics["memorized"]) == float(memorized)
 
 
