@@ -109,7 +109,7 @@ class Observation:
 
     def _per_row(self, value: float | Tensor) -> Tensor:
         if isinstance(value, Tensor):
-            return value
+            return value.detach().to(self.logits).expand(len(self.logits))
         return torch.full_like(self.logits[:, 0], value)
 
     def keep(self, extras: Iterable[str] = ()) -> Observation:

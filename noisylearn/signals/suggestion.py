@@ -18,7 +18,8 @@ class MeanProbability(Signal):
 
     The average remembers what the network believed before it memorized a wrong label, for as long as that was: a method
     that resists memorization suggests well, plain cross-entropy trained to the end suggests mostly the given label
-    again, right or wrong. Track a window of early epochs, or train less, where suggestions are wanted. ``suggested`` is its most probable class (as a float; -1 is never used, unseen is NaN).
+    again, right or wrong. Track a window of early epochs, or train less, where suggestions are wanted. ``suggested`` is
+    its most probable class (as a float; -1 is never used, unseen is NaN).
 
     Source: the averaged predictions of confident learning (Northcutt et al., 2021) taken over epochs of one run
     instead of over folds.
