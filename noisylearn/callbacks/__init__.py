@@ -1,5 +1,7 @@
 """Lightning callbacks: track signals, measure memorization, write, resume, stop. They work in any Lightning project."""
 
+from noisylearn.callbacks.curriculum import Curriculum
+from noisylearn.callbacks.early_memorization_stop import EarlyMemorizationStop
 from noisylearn.callbacks.exact_resume import ExactResume
 from noisylearn.callbacks.graceful_stop import GracefulStop, Stopped
 from noisylearn.callbacks.label_canaries import LabelCanaries
@@ -7,6 +9,7 @@ from noisylearn.callbacks.loss_attack_meter import LossAttackMeter
 from noisylearn.callbacks.memorization_meter import MemorizationMeter
 from noisylearn.callbacks.prediction_writer import PredictionWriter, prediction_table
 from noisylearn.callbacks.result_writer import ResultWriter
+from noisylearn.callbacks.sample_pruner import SamplePruner
 from noisylearn.callbacks.signal_table import signal_table
 from noisylearn.callbacks.signal_tracker import SignalTracker
 from noisylearn.callbacks.signal_writer import SignalWriter
@@ -14,6 +17,8 @@ from noisylearn.callbacks.susceptibility import Susceptibility
 from noisylearn.callbacks.sweep_tracker import SweepTracker
 
 __all__ = [
+    "Curriculum",
+    "EarlyMemorizationStop",
     "ExactResume",
     "GracefulStop",
     "LabelCanaries",
@@ -21,6 +26,7 @@ __all__ = [
     "MemorizationMeter",
     "PredictionWriter",
     "ResultWriter",
+    "SamplePruner",
     "SignalTracker",
     "SignalWriter",
     "Stopped",

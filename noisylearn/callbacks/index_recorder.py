@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Subset
 
+from noisylearn.callbacks.shadow import Shadow, unwrap
+
 YIELD_IT = "let the batch carry it: wrap the dataset in noisylearn.data.IndexedDataset, or pass `index=`"
 
 
@@ -52,51 +54,6 @@ class RecordingSampler:
         return [self._yielded.popleft() for _ in range(min(count, len(self._yielded)))]
 
 
-class RecordingProcess:
-    """Stands before a strategy's ``process_dataloader`` and shows each training loader that it returns.
-
-    Args:
-        process: The method as it was.
-        trainer: The Trainer that calls it.
-        show: Called with the processed loader.
-    """
-
-    def __init__(self, process: Callable[[Any], Any], trainer: Any, show: Callable[[Any], None]) -> None:
-        self.wrapped = process
-        self.active = True
-        self._trainer, self._show = trainer, show
-
-    def __call__(self, dataloader: Any) -> Any:
-        """Process a loader and show it, if it is the training loader."""
-        dataloader = self.wrapped(dataloader)
-        if self.active and self._trainer.training:
-            self._show(dataloader)
-        return dataloader
-
-
-def unwrap(owner: Any, name: str, wrapper: Any) -> None:
-    """Take one wrapper out of those around ``owner.name``: several callbacks wrap, and end in any order.
-
-    Args:
-        owner: The object whose attribute was wrapped.
-        name: The attribute.
-        wrapper: The wrapper to take out; it has what it wraps as ``wrapped``. Under a stranger's wrapper it stays.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> inner = RecordingSampler([3])
-        >>> loader = SimpleNamespace(sampler=RecordingSampler(inner))
-        >>> unwrap(loader, "sampler", inner)
-        >>> loader.sampler.wrapped
-        [3]
-    """
-    while (found := getattr(owner, name)) is not wrapper:
-        if not hasattr(found, "wrapped"):
-            return
-        owner, name = found, "wrapped"
-    setattr(owner, name, wrapper.wrapped)
-
-
 class IndexRecorder:
     """Records the training loader's indices, with no change to dataset or batches.
 
@@ -113,8 +70,7 @@ class IndexRecorder:
     def __init__(self, loader: str | int | None = None) -> None:
         self._key = loader
         self._trainer: Any = None
-        self._strategy: Any = None
-        self._process: RecordingProcess | None = None
+        self._shadow: Shadow | None = None
         self._samplers: list[tuple[Any, RecordingSampler]] = []
 
     def attach(self, trainer: Any) -> None:
@@ -124,9 +80,14 @@ class IndexRecorder:
             trainer: A Trainer whose strategy is set up.
         """
         self.detach()
-        self._trainer, self._strategy = trainer, trainer.strategy
-        self._process = RecordingProcess(self._strategy.process_dataloader, trainer, self._record)
-        self._strategy.process_dataloader = self._process
+        self._trainer = trainer
+        self._shadow = Shadow(trainer.strategy, "process_dataloader", self._process)
+
+    def _process(self, process: Callable[[Any], Any], loader: Any) -> Any:
+        loader = process(loader)
+        if self._trainer.training:
+            self._record(loader)
+        return loader
 
     def _record(self, loader: Any) -> None:
         self._restore_samplers(loader)
@@ -144,13 +105,9 @@ class IndexRecorder:
     def detach(self) -> None:
         """Put the loaders' samplers and the strategy's method back."""
         self._restore_samplers()
-        if self._process is not None:
-            self._process.active = False
-            unwrap(self._strategy, "process_dataloader", self._process)
-            left = vars(self._strategy).get("process_dataloader")
-            if getattr(left, "__func__", None) is type(self._strategy).process_dataloader:
-                del self._strategy.process_dataloader  # the method itself: nobody shadows it any more
-        self._trainer = self._strategy = self._process = None
+        if self._shadow is not None:
+            self._shadow.remove()
+        self._trainer = self._shadow = None
 
     def tracked_loader(self) -> Any:
         """Return the training loader that is asked for.

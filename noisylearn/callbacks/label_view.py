@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from noisylearn.callbacks.index_recorder import unwrap
+from noisylearn.callbacks.shadow import Shadow
 from noisylearn.callbacks.step_reader import StepReader, describe, given_label
 
 Edit = Callable[[Tensor, Tensor], Tensor]
@@ -31,8 +31,8 @@ class LabelView:
 
     def __init__(self, edit: Edit, reader: StepReader, measured: bool = True) -> None:
         self._edit, self._reader, self._measured = edit, reader, measured
-        self._strategy: Any = None
-        self._shown: _Shown | None = None
+        self._trainer: Any = None
+        self._shadow: Shadow | None = None
 
     def attach(self, trainer: Any) -> None:
         """Begin to show other labels to ``trainer``'s training steps.
@@ -42,20 +42,19 @@ class LabelView:
         """
         self.detach()
         self._reader.attach(trainer)
-        self._strategy = trainer.strategy
-        self._shown = _Shown(self._strategy.batch_to_device, trainer, self._show)
-        self._strategy.batch_to_device = self._shown
+        self._trainer = trainer
+        self._shadow = Shadow(trainer.strategy, "batch_to_device", self._to_device)
 
     def detach(self) -> None:
         """Show the given labels again."""
         self._reader.detach()
-        if self._shown is not None:
-            self._shown.active = False
-            unwrap(self._strategy, "batch_to_device", self._shown)
-            left = vars(self._strategy).get("batch_to_device")
-            if getattr(left, "__func__", None) is type(self._strategy).batch_to_device:
-                del self._strategy.batch_to_device
-        self._strategy = self._shown = None
+        if self._shadow is not None:
+            self._shadow.remove()
+        self._trainer = self._shadow = None
+
+    def _to_device(self, to_device: Callable[..., Any], batch: Any, *args: Any, **kwargs: Any) -> Any:
+        batch = to_device(batch, *args, **kwargs)
+        return self._show(batch) if self._trainer.training else batch
 
     def _show(self, batch: Any) -> Any:
         part = self._reader.tracked_part(batch)
@@ -70,18 +69,6 @@ class LabelView:
             targets.given_label = given_label(given)  # type: ignore[attr-defined]  # a note on the tensor
         edited = _with(part, key, targets)
         return edited if self._reader.loader is None else _with(batch, self._reader.loader, edited)
-
-
-class _Shown:
-    """Stands before a strategy's ``batch_to_device``."""
-
-    def __init__(self, wrapped: Callable[..., Any], trainer: Any, show: Callable[[Any], Any]) -> None:
-        self.wrapped, self.active = wrapped, True
-        self._trainer, self._show = trainer, show
-
-    def __call__(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
-        batch = self.wrapped(batch, *args, **kwargs)
-        return self._show(batch) if self.active and self._trainer.training else batch
 
 
 def _with(batch: Any, key: Any, value: Any) -> Any:

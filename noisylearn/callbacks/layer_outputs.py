@@ -35,18 +35,20 @@ class LayerOutputs:
             known = ", ".join(name for name in modules if name)
             raise ValueError(f"`layers`: there is no submodule {unknown[0]!r}; there are {known}")
         self._names = list(names)
+        self._active = False  # signals of gradients run the network again, after what is wanted here has been read
         self._outputs: dict[str, list[Any]] = {}
         self._handles = [modules[name].register_forward_hook(self._hook(name)) for name in names]
 
     def _hook(self, name: str) -> Any:
         def after(_module: nn.Module, _args: Any, output: Any) -> None:
-            self._outputs.setdefault(name, []).append(output)
+            if self._active:
+                self._outputs.setdefault(name, []).append(output)
 
         return after
 
     def start_step(self) -> None:
         """Begin to listen: a forward pass follows."""
-        self._outputs = {}
+        self._active, self._outputs = True, {}
 
     def stop(self) -> None:
         """Remove the hooks."""
@@ -67,5 +69,5 @@ class LayerOutputs:
                 what = [tuple(o.shape) if isinstance(o, Tensor) else type(o).__name__ for o in outputs]
                 raise ValueError(f"`layers`: {name!r} gave {what} in one pass; it must give one (B, d, ...) tensor")
             found.append(outputs[0].detach().flatten(2).mean(2) if outputs[0].ndim > 2 else outputs[0].detach())
-        self._outputs = {}
+        self._active, self._outputs = False, {}
         return found

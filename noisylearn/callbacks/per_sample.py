@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,9 +13,10 @@ from torch import Tensor
 from noisylearn._checks import check_positive_int
 from noisylearn._compat import Callback
 from noisylearn.callbacks.index_recorder import innermost, source_index
+from noisylearn.callbacks.named_signals import Planned
 from noisylearn.callbacks.planted import Planted
 from noisylearn.callbacks.row_keys import RowKeys
-from noisylearn.signals import SignalSet
+from noisylearn.signals import Score, SignalSet
 
 FIRST_KEYS = 1024
 """Rows of a table whose samples have names; it doubles when they are used up."""
@@ -52,6 +53,16 @@ class PerSampleCallback(Callback):
     def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
         """Return the signals to feed; called at the first observation or when a checkpoint is loaded."""
         raise NotImplementedError
+
+    def planned_signals(self) -> Sequence[Planned]:
+        """Return the signals that are known before the first observation."""
+        return []
+
+    @property
+    def score_info(self) -> list[Score]:
+        """What is, or will be, reported: name, description, direction."""
+        signals: Sequence[Planned] = self.planned_signals() if self.signal_set is None else self.signal_set.signals
+        return [score for signal in signals for score in signal.scores]
 
     @property
     def view(self) -> dict[str, str]:
@@ -126,6 +137,16 @@ class PerSampleCallback(Callback):
             )
         if self._by_position:
             self.dataset_index, self._dataset_size = source_index(loader.dataset), len(innermost(loader.dataset))
+
+    def rows_at(self, positions: Tensor, dataset: Any) -> Tensor:
+        """Return the rows of samples that are known by their position in the training loader's dataset.
+
+        Args:
+            positions: ``(K,)`` int64.
+            dataset: That dataset.
+        """
+        chain = None if self._by_position else source_index(dataset)
+        return positions if chain is None else torch.tensor(chain)[positions]
 
     def _make_room(self) -> None:
         """Grow the table where names have used up its rows."""

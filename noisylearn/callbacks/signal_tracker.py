@@ -4,27 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from noisylearn._checks import check_choice
 from noisylearn.callbacks.logits_finder import Key
+from noisylearn.callbacks.named_signals import Planned, as_list, built, planned
 from noisylearn.callbacks.observing import ObservingCallback
-from noisylearn.signals import (
-    EL2N,
-    DataMaps,
-    FirstKLearned,
-    Fluctuation,
-    Forgetting,
-    GivenLabel,
-    LossStatistics,
-    Margin,
-    MeanProbability,
-    PredictionFlips,
-    Signal,
-    SignalSet,
-    core_signals,
-)
+from noisylearn.signals import GivenLabel, MeanProbability, Signal, SignalSet, core_signals
 
-_NAMED = (Margin, DataMaps, EL2N, LossStatistics, Forgetting, FirstKLearned, PredictionFlips, Fluctuation)
-BY_NAME: dict[str, type[Signal]] = {s.__name__: s for s in _NAMED}
 MAX_CLASSES_SUGGESTED = 200
 
 
@@ -77,7 +61,7 @@ class SignalTracker(ObservingCallback):
         super().__init__(
             index, target, logits, num_samples, commit_every_n_steps, features, loader, ignore_index, epoch_range
         )
-        self._signals = None if signals is None else built(as_list(signals))
+        self._signals = None if signals is None else planned(as_list(signals))
         self._reader.needs = tuple(dict.fromkeys(need for s in self._signals or () for need in s.needs))
         self._name = name
 
@@ -91,31 +75,12 @@ class SignalTracker(ObservingCallback):
         """What tells it apart from other trackers."""
         return self._name
 
+    def planned_signals(self) -> Sequence[Planned]:
+        """Return the signals asked for, or the core set."""
+        return core_signals() if self._signals is None else self._signals
+
     def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
         """Return the signals asked for, and the given label beside them."""
-        signals = self._signals
-        if signals is None:
-            suggestion = [MeanProbability(num_classes)] if num_classes <= MAX_CLASSES_SUGGESTED else []
-            signals = [*core_signals(), *suggestion]
-        return SignalSet([GivenLabel(), *signals], num_samples)
-
-
-def as_list(signals: str | Signal | Sequence[str | Signal]) -> Sequence[str | Signal]:
-    """Return one signal, or one name, as a list of it."""
-    return [signals] if isinstance(signals, str | Signal) else signals
-
-
-def built(signals: Sequence[str | Signal]) -> list[Signal]:
-    """Return signals, those that are named built with their defaults.
-
-    Args:
-        signals: `Signal`s, or names of them.
-
-    Raises:
-        ValueError: There is no signal of a name; the message gives the nearest.
-
-    Example:
-        >>> [type(signal).__name__ for signal in built(["Margin"])]
-        ['Margin']
-    """
-    return [s if isinstance(s, Signal) else BY_NAME[check_choice("signals", s, BY_NAME)]() for s in signals]
+        suggested = self._signals is None and num_classes <= MAX_CLASSES_SUGGESTED
+        suggestion = [MeanProbability(num_classes)] if suggested else []
+        return SignalSet([GivenLabel(), *built(self.planned_signals(), num_classes), *suggestion], num_samples)

@@ -10,8 +10,8 @@ from torch import Tensor
 from noisylearn._checks import check_positive_int
 from noisylearn.callbacks.evaluating import evaluating
 from noisylearn.callbacks.logits_finder import Key
+from noisylearn.callbacks.named_signals import Planned, as_list, built, planned
 from noisylearn.callbacks.per_sample import PerSampleCallback
-from noisylearn.callbacks.signal_tracker import as_list, built
 from noisylearn.callbacks.sweep_loader import sweep_loader
 from noisylearn.callbacks.sweep_progress import with_progress
 from noisylearn.callbacks.sweep_reader import SweepReader
@@ -75,7 +75,7 @@ class SweepTracker(PerSampleCallback):
         super().__init__(num_samples)
         if every_n_epochs is not None:
             check_positive_int("every_n_epochs", every_n_epochs, "or None for one sweep at the end of the fit")
-        self._signals = built(as_list(signals))
+        self._signals = planned(as_list(signals))
         self._every = every_n_epochs
         self._reader = SweepReader(logits, input, target, index, features, layers, loader, ignore_index, self.keys)
         self._dataset, self._transform, self._loader, self._name = dataset, transform, loader, name
@@ -96,9 +96,13 @@ class SweepTracker(PerSampleCallback):
         given = "the sweep dataset's own" if self._dataset is not None else "the training set's own, in order"
         return {"view": "sweep", "model_mode": "eval", "transform": self._transform or given}
 
+    def planned_signals(self) -> Sequence[Planned]:
+        """Return the signals asked for."""
+        return self._signals
+
     def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
         """Return the signals asked for, and the given label beside them."""
-        return SignalSet([GivenLabel(), *self._signals], num_samples)
+        return SignalSet([GivenLabel(), *built(self._signals, num_classes)], num_samples)
 
     # -- when ----------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,180 @@
+"""`SampleWeighting`: base of the callbacks that make some samples count more than others, by a tracked score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from noisylearn._checks import check_positive_int, unknown_name
+from noisylearn._compat import Callback
+from noisylearn.callbacks.index_recorder import RecordingSampler, recordable
+from noisylearn.callbacks.per_sample import PerSampleCallback
+from noisylearn.callbacks.shadow import Shadow, unwrap
+from noisylearn.callbacks.weighted_sampler import WeightedSampler
+
+NO_TRACKER = "a tracker is needed to weigh samples by a score: add a SignalTracker to the Trainer's callbacks"
+
+
+class SampleWeighting(Callback):
+    """Sets every training sample's weight at the end of epochs, from a score that a tracker of the Trainer has.
+
+    A module that has ``set_sample_weights`` (`noisylearn.NoisyLearner`) weighs its losses: every sample is still seen
+    and measured. Any other module's training loader draws samples in proportion instead (`WeightedSampler`): an epoch
+    keeps its length, a sample of weight 0 is not drawn. The dataset is not touched, weights of 1 bring all back, and
+    weights are in the checkpoint. A sample that was never seen keeps the weight 1.
+
+    Args:
+        score: Name of the score, e.g. ``"aum"``.
+        start_epoch: First epoch that is weighted; the ones before it are needed to measure.
+        every_n_epochs: Weigh anew every so many epochs.
+        seed: Seed of the sampler's draws.
+
+    Attributes:
+        weights: ``(N,)`` float32 on the CPU, the weights in force; None before the first.
+    """
+
+    def __init__(self, score: str, start_epoch: int, every_n_epochs: int = 1, seed: int = 0) -> None:
+        super().__init__()
+        self.score = score
+        self.start_epoch = check_positive_int("start_epoch", start_epoch, "an epoch is needed to measure")
+        self.every_n_epochs = check_positive_int("every_n_epochs", every_n_epochs)
+        self.seed = seed
+        self.weights: Tensor | None = None
+        self._trainer: Any = None
+        self._shadow: Shadow | None = None
+        self._sampler: tuple[Any, WeightedSampler] | None = None
+
+    def weigh(self, suspicion: Tensor, epoch: int) -> Tensor:
+        """Return the weights for an epoch.
+
+        Args:
+            suspicion: ``(K,)`` float32 scores of the samples seen, the more suspicious the higher, without NaN.
+            epoch: The epoch that is weighted.
+
+        Returns:
+            ``(K,)`` weights, finite and at least 0.
+        """
+        raise NotImplementedError
+
+    # -- life of a fit -----------------------------------------------------------------------------------------------
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Stand before the training loader, where the module cannot weigh its losses."""
+        if stage == "fit":
+            self._trainer = trainer
+            if not hasattr(pl_module, "set_sample_weights"):
+                self._shadow = Shadow(trainer.strategy, "process_dataloader", self._process)
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Look for the score now, where its tracker is known to have it, not at an epoch's end."""
+        self.tracker()
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Weigh the samples for the epoch that follows."""
+        following = trainer.current_epoch + 1
+        if following >= self.start_epoch and (following - self.start_epoch) % self.every_n_epochs == 0:
+            self._apply(self._weights_for(following), pl_module)
+
+    def _weights_for(self, epoch: int) -> Tensor:
+        tracker = self.tracker()
+        score = tracker.scores()[self.score]
+        seen = score.isfinite()
+        weights = torch.ones_like(score)
+        if bool(seen.any()):
+            weights[seen] = self.weigh(score[seen] if self._higher_is_noisier(tracker) else -score[seen], epoch)
+        return weights.cpu()
+
+    def _apply(self, weights: Tensor, pl_module: Any) -> None:
+        if not bool(((weights >= 0) & weights.isfinite()).all()) or not bool((weights > 0).any()):
+            raise ValueError(f"`{type(self).__name__}.weigh` must give finite weights of at least 0, not all of them 0")
+        self.weights = weights
+        if hasattr(pl_module, "set_sample_weights"):
+            pl_module.set_sample_weights(torch.arange(len(weights)), weights)
+
+    def restore(self, pl_module: Any) -> None:
+        """Bring all samples back: every weight is 1 from the next epoch on.
+
+        Args:
+            pl_module: The module that is trained.
+        """
+        if self.weights is not None:
+            self._apply(torch.ones_like(self.weights), pl_module)
+
+    def tracker(self) -> PerSampleCallback:
+        """Return the tracker that has the score.
+
+        Raises:
+            ValueError: None has; the message gives the nearest names.
+        """
+        trackers = [c for c in self._trainer.callbacks if isinstance(c, PerSampleCallback)]
+        known = {info.name: tracker for tracker in reversed(trackers) for info in tracker.score_info}
+        if self.score not in known:
+            raise ValueError(unknown_name("tracked score", self.score, known) if known else NO_TRACKER)
+        return known[self.score]
+
+    def _higher_is_noisier(self, tracker: PerSampleCallback) -> bool:
+        info = next(info for info in tracker.score_info if info.name == self.score)
+        if info.higher_is_noisier is None:
+            raise ValueError(f"`score` must point at wrong labels in one direction, {self.score!r} has none")
+        return info.higher_is_noisier
+
+    # -- the loader of a module that cannot weigh its losses ----------------------------------------------------------
+
+    def _process(self, process: Callable[[Any], Any], loader: Any) -> Any:
+        loader = process(loader)
+        if self._trainer.training:
+            self._wrap(loader)
+        return loader
+
+    def _wrap(self, loader: Any) -> None:
+        reason = recordable(loader)
+        if reason is not None:
+            raise ValueError(f"`{type(self).__name__}` cannot weigh the samples of this loader: {reason}")
+        self._unwrap()
+        # Under what records the indices, so that what is recorded is what was drawn.
+        owner, name = loader.batch_sampler, "sampler"
+        while isinstance(found := getattr(owner, name), RecordingSampler):
+            owner, name = found, "wrapped"
+        sampler = WeightedSampler(found, self._weights_of, self._generator)
+        setattr(owner, name, sampler)
+        self._sampler = (loader, sampler)
+
+    def _weights_of(self, positions: Tensor) -> Tensor | None:
+        weights = self.weights
+        if weights is None or bool((weights == weights[0]).all()):
+            return None
+        assert self._sampler is not None
+        return weights[self.tracker().rows_at(positions, self._sampler[0].dataset)]
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed + 1_000_003 * int(self._trainer.current_epoch))
+
+    def _unwrap(self) -> None:
+        if self._sampler is not None:
+            loader, sampler = self._sampler
+            unwrap(loader.batch_sampler, "sampler", sampler)
+        self._sampler = None
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Put the loader back."""
+        self._unwrap()
+        if self._shadow is not None:
+            self._shadow.remove()
+        self._shadow = None
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Put the loader back."""
+        self.teardown(trainer, pl_module, "fit")
+
+    # -- checkpoint --------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weights in force."""
+        return {} if self.weights is None else {"weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint; a `NoisyLearner` has saved its weights too."""
+        self.weights = state_dict["weights"]
