@@ -23,7 +23,7 @@ class LabelView:
     Args:
         edit: From row numbers and labels to the labels to train on.
         reader: Where batches have the row numbers and labels; a label's place must be a key, not a function.
-        measured: Whether trackers are to go on measuring against the label that was given.
+        measured: Whether trackers go on measuring against the label that was given, else against the one shown.
 
     Example:
         >>> LabelView(lambda index, targets: targets, StepReader()).detach()  # nothing was attached
@@ -64,9 +64,10 @@ class LabelView:
         given = part[key]
         index = self._reader.index(part, len(given)).to(given.device)
         targets = self._edit(index, given)
-        if self._measured:
-            # Read by `given_label`: trackers measure against what was given, also where another callback edits again.
-            targets.given_label = given_label(given)  # type: ignore[attr-defined]  # a note on the tensor
+        # A note on the tensor, which `given_label` reads: trackers measure against what was given, also where several
+        # callbacks replace labels, in whatever order.
+        before = given_label(given)
+        targets.given_label = before if self._measured else self._edit(index, before)  # type: ignore[attr-defined]
         edited = _with(part, key, targets)
         return edited if self._reader.loader is None else _with(batch, self._reader.loader, edited)
 

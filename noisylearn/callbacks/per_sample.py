@@ -65,6 +65,11 @@ class PerSampleCallback(Callback):
         return [score for signal in signals for score in signal.scores]
 
     @property
+    def suggests(self) -> bool:
+        """Whether a label is suggested for each sample."""
+        return any(info.name == "suggested" for info in self.score_info)
+
+    @property
     def view(self) -> dict[str, str]:
         """How the samples were looked at, for the record: kind of view, mode of the network, transform of the input."""
         raise NotImplementedError

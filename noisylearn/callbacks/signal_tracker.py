@@ -79,6 +79,11 @@ class SignalTracker(ObservingCallback):
         """Return the signals asked for, or the core set."""
         return core_signals() if self._signals is None else self._signals
 
+    @property
+    def suggests(self) -> bool:
+        """Whether a label is suggested; before the first step, as if there were not too many classes for it."""
+        return super().suggests or (self._signals is None and self.signal_set is None)
+
     def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
         """Return the signals asked for, and the given label beside them."""
         suggested = self._signals is None and num_classes <= MAX_CLASSES_SUGGESTED

@@ -105,7 +105,7 @@ class StepReader:
         batch = self.tracked_part(batch)
         if batch is None:  # this loader is at its end, and another goes on
             return None
-        targets = given_label(self.target(batch))
+        targets = self.target(batch)
         index = self.index(batch, len(targets) if targets.ndim else 1)
         if isinstance(outputs, Mapping) and not outputs and (self._automatic or self._nothing_ran()):
             return None
@@ -176,10 +176,9 @@ class StepReader:
         return _as_tensor("index", index)
 
     def target(self, batch: Any) -> Tensor:
-        """Return the batch's given labels."""
-        if callable(self._target):
-            return _as_tensor("target", self._target(batch))
-        return _as_tensor("target", _pick(batch, self.target_key(batch), "target"))
+        """Return the batch's given labels, also where a `LabelView` shows others."""
+        found = self._target(batch) if callable(self._target) else _pick(batch, self.target_key(batch), "target")
+        return _as_tensor("target", given_label(found))
 
     def target_key(self, batch: Any) -> str | int:
         """Return where the batch holds the given labels.
@@ -262,15 +261,14 @@ def _as_tensor(name: str, value: Any) -> Tensor:
     return value.detach()
 
 
-def given_label(targets: Tensor) -> Tensor:
+def given_label(targets: Any) -> Any:
     """Return the labels that were given, where a `LabelView` shows others.
 
     Example:
-        >>> given_label(torch.tensor([3])).tolist()
-        [3]
+        >>> given_label("cat")
+        'cat'
     """
-    given: Tensor = getattr(targets, "given_label", targets)
-    return given
+    return getattr(targets, "given_label", targets)
 
 
 def describe(value: Any) -> str:

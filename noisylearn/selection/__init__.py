@@ -1,4 +1,6 @@
-"""Selection: from losses to a mask of the samples to learn from, and how much to keep when; torch only.
+"""Selection: from losses to the samples to learn from, by rank or by a mixture fit, and how much to keep when.
+
+Needs torch only.
 
 Example:
     >>> import torch
@@ -6,7 +8,18 @@ Example:
     tensor([ True, False])
 """
 
+from noisylearn.selection.bmm import BetaMixtureFit, fit_bmm
+from noisylearn.selection.gmm import GaussianMixtureFit, fit_gmm
+from noisylearn.selection.mixture import MixtureFit
 from noisylearn.selection.schedules import linear_keep_rate
 from noisylearn.selection.small_loss import small_loss
 
-__all__ = ["linear_keep_rate", "small_loss"]
+__all__ = [
+    "BetaMixtureFit",
+    "GaussianMixtureFit",
+    "MixtureFit",
+    "fit_bmm",
+    "fit_gmm",
+    "linear_keep_rate",
+    "small_loss",
+]

@@ -21,6 +21,7 @@ from noisylearn.signals.intrinsic_dimension import IntrinsicDimension, intrinsic
 from noisylearn.signals.label_issues import class_thresholds, label_issues
 from noisylearn.signals.loss import LossStatistics
 from noisylearn.signals.margin import Margin
+from noisylearn.signals.mixture import MixturePosterior
 from noisylearn.signals.neighbors import NeighborDisagreement, knn_disagreement
 from noisylearn.signals.observation import Observation, margin
 from noisylearn.signals.peer_disagreement import PeerDisagreement, js_divergence
@@ -30,6 +31,7 @@ from noisylearn.signals.selection_counts import SelectionCounts
 from noisylearn.signals.self_influence import SelfInfluence, last_layer_self_influence
 from noisylearn.signals.signal_set import SignalSet, core_signals
 from noisylearn.signals.suggestion import MeanProbability
+from noisylearn.signals.suspicion import average_rank, suspicion
 
 __all__ = [
     "EL2N",
@@ -46,6 +48,7 @@ __all__ = [
     "LossStatistics",
     "Margin",
     "MeanProbability",
+    "MixturePosterior",
     "NeighborDisagreement",
     "Observation",
     "PeerDisagreement",
@@ -57,6 +60,7 @@ __all__ = [
     "Signal",
     "SignalSet",
     "VarianceOfGradients",
+    "average_rank",
     "class_thresholds",
     "confidence_weighted_entropy",
     "core_signals",
@@ -75,4 +79,5 @@ __all__ = [
     "sample_gradient_norm",
     "self_confidence",
     "standardize_by_class",
+    "suspicion",
 ]

@@ -29,18 +29,18 @@ ARROWS: dict[str, set[str]] = {
     "_compat": set(),
     "_columns": {"_checks"},
     "tables": {"_checks", "_columns"},
-    "signals": {"_checks", "tables"},
+    "signals": {"_checks", "selection", "tables"},
     "losses": {"_checks"},
     "selection": {"_checks"},
     "noise": {"_checks"},
     "metrics": {"_checks"},
     "models": {"_checks"},
     "data": {"_checks", "_compat", "noise", "tables"},
-    "callbacks": {"_checks", "_compat", "metrics", "signals", "tables"},
+    "callbacks": {"_checks", "_compat", "metrics", "selection", "signals", "tables"},
     "methods": {"_checks", "_compat", "losses", "models", "selection", "tables"},
     "bench": {"_checks", "_compat", "data", "methods"},
     "report": {"_checks", "_compat", "data", "methods"},
-    "memorization": {"_checks", "_compat", "bench", "data", "methods"},
+    "memorization": {"_checks", "_compat", "bench", "callbacks", "data", "methods", "signals", "tables"},
 }
 # The command line may import every room, and no room may import it.
 HOUSE = set(ARROWS)

@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from noisylearn._compat import Callback
-from noisylearn.callbacks import Curriculum, SamplePruner, SignalTracker, SweepTracker
+from noisylearn.callbacks import Curriculum, SamplePruner, SampleReweighter, SignalTracker, SweepTracker
 from noisylearn.callbacks.sample_weighting import SampleWeighting
 from noisylearn.data import Digits, IndexedDataset
 from noisylearn.methods import CrossEntropy
+from noisylearn.selection import fit_gmm
 from tests.unit.callbacks.small import C, Module, N, X, Y, dataset, fit, loader
 
 
@@ -119,6 +120,29 @@ def test_a_curriculum_grows() -> None:
 def test_a_curriculum_begins_with_the_least_suspicious() -> None:
     suspicion = torch.tensor([0.3, 0.9, 0.1, 0.5])
     assert Curriculum("el2n", 3, start=0.5).weigh(suspicion, 1).tolist() == [1, 0, 1, 0]
+
+
+def test_a_reweighter_weighs_by_the_posterior_or_the_rank() -> None:
+    suspicion = torch.cat([torch.linspace(0, 1, 40), torch.linspace(9, 10, 10)])
+    by_mixture = SampleReweighter("aum", 1).weigh(suspicion, 1)
+    assert torch.equal(by_mixture, fit_gmm(suspicion).posterior(suspicion))
+    assert by_mixture[:40].min() > 0.9
+    assert by_mixture[40:].max() < 0.1
+    assert SampleReweighter("aum", 1).weigh(torch.ones(5), 1).tolist() == [1.0] * 5  # one group: no answer
+    assert SampleReweighter("aum", 1, "rank").weigh(torch.tensor([2.0, 0.0, 1.0]), 1).tolist() == [0.0, 1.0, 0.5]
+    assert SampleReweighter("aum", 1, "rank").weigh(torch.tensor([2.0]), 1).tolist() == [1.0]
+
+
+def test_reweighted_samples_are_drawn_in_proportion() -> None:
+    reweighter, presented = SampleReweighter("aum", 1, "rank", every_n_epochs=10), Presented()
+    fit([SignalTracker(["Margin"]), reweighter, presented], loader(shuffle=True), epochs=40)
+    assert reweighter.weights is not None
+    drawn = torch.zeros(N)
+    for epoch in presented.epochs[31:]:
+        drawn += torch.bincount(torch.tensor(epoch), minlength=N)
+    share = reweighter.weights / reweighter.weights.mean()
+    assert drawn[reweighter.weights == 0].sum() == 0
+    assert torch.allclose(drawn / len(presented.epochs[31:]), share, atol=0.5)
 
 
 def test_a_sweep_s_score_and_rows_of_a_subset() -> None:
