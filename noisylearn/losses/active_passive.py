@@ -115,7 +115,8 @@ def nce_rce(
 
     Source: Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels", ICML 2020. Published ``(alpha,
     beta)``: (1, 1), the default, on CIFAR-10; (10, 0.1) on CIFAR-100; (1, 10) on MNIST; (50, 0.1) on mini-WebVision;
-    all run with code whose ``A`` is ``math.log(1e-4)``, the default (see `reverse_cross_entropy`). The authors clip the gradient's norm at 5 in training.
+    all run with code whose ``A`` is ``math.log(1e-4)``, the default (see `reverse_cross_entropy`). The authors clip the
+    gradient's norm at 5 in training.
 
     Args:
         logits: ``(B, C)`` floating point, raw outputs, ``C`` at least 2.

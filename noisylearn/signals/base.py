@@ -41,6 +41,8 @@ class Signal:
 
     Attributes:
         paper: Authors, short title and year.
+        formula: What is measured, in one line.
+        view: What it is meant for: ``"online"`` (training steps), ``"sweep"`` (passes of their own), or ``"either"``.
         scores: What the signal reports.
         cost: What it adds to a training step.
         state: Bytes per sample, for the list of signals.
@@ -50,6 +52,8 @@ class Signal:
     """
 
     paper: ClassVar[str]
+    formula: ClassVar[str] = ""
+    view: ClassVar[str] = "either"
     scores: ClassVar[tuple[Score, ...]]
     cost: ClassVar[str] = "no extra pass"
     state: ClassVar[str] = ""

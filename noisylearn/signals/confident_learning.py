@@ -107,6 +107,11 @@ class ConfidentLearning(Signal):
     """
 
     paper = "Northcutt et al., Confident Learning, 2021"
+    view = "sweep"
+    formula = (
+        "self-confidence `p_g`; normalised margin `(p_g - max_{k != g} p_k + 1) / 2`; "
+        "label issues by the class thresholds `t_k = mean of p_k over the samples given k`"
+    )
     state = "4 C + 2 bytes"
     scores = (
         Score("self_confidence", "probability of the given label", higher_is_noisier=False),

@@ -97,6 +97,8 @@ class InputCurvature(Signal):
     """
 
     paper = "Garg et al., Input Loss Curvature, 2024"
+    view = "sweep"
+    formula = "mean over directions `v = ±1` of `|| grad_x l(x + h v) - grad_x l(x) ||`, averaged over sweeps"
     state = "4 bytes"
     cost = "1 extra forward and backward pass per direction (10), and 1 more, per sweep"
     needs = ("inputs", "network")

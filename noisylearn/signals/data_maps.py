@@ -35,6 +35,8 @@ class DataMaps(Signal):
     """
 
     paper = "Swayamdipta et al., Dataset Cartography, 2020; IDO, 2025"
+    view = "either"
+    formula = "`mean_t p_g`, `std_t p_g`, `sum_t [prediction = g]`, and its complement"
     state = "10 bytes"
     scores = (
         Score("wrong_events", "presentations predicted otherwise than given", higher_is_noisier=True),

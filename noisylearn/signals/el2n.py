@@ -52,6 +52,8 @@ class EL2N(Signal):
     """
 
     paper = "Paul et al., Data Diet, 2021"
+    view = "either"
+    formula = "`|| p - onehot(g) ||_2`, averaged over presentations"
     state = "4 bytes"
     scores = (Score("el2n", "mean norm of the error vector p - onehot", higher_is_noisier=True),)
     columns = (Column("el2n_sum"),)

@@ -42,6 +42,8 @@ class FirstKLearned(Signal):
     """
 
     paper = "Yuan et al., Late Stopping, 2023"
+    view = "either"
+    formula = "the first presentation that ends `k` in a row with `prediction = g`"
     state = "6 bytes"
     scores = (Score("first_k_learned", "presentation that ends the first k right in a row", higher_is_noisier=True),)
     columns = (

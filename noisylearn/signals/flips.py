@@ -33,6 +33,8 @@ class PredictionFlips(Signal):
     """
 
     paper = "Yuan et al., Label Wave, 2024"
+    view = "either"
+    formula = "`sum_t [prediction_t != prediction_{t-1}]`"
     state = "4 bytes"
     scores = (Score("flips", "times the predicted class changed", higher_is_noisier=True),)
     columns = (

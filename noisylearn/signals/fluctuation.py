@@ -43,6 +43,11 @@ class Fluctuation(Signal):
     """
 
     paper = "Wei et al., Self-Filtering, 2022"
+    view = "either"
+    formula = (
+        "`(sum of the last k values of p_g [prediction = g] + 1 - f) / (k + 1)`, "
+        "`f = 1` where it has just fallen from right to wrong"
+    )
     state = "4 k + 6 bytes"
     scores = (Score("steadiness", "recent confidence, less after a fall", higher_is_noisier=False),)
 

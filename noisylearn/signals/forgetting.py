@@ -41,6 +41,8 @@ class Forgetting(Signal):
     """
 
     paper = "Toneva et al., Example Forgetting, 2019"
+    view = "either"
+    formula = "`sum_t [right at t-1 and wrong at t]`; first right presentation; one past the last wrong one"
     state = "10 bytes"
     scores = (
         Score("learning_order", "rank of never learned, learned late, forgotten often", higher_is_noisier=True),

@@ -27,6 +27,8 @@ class GivenLabel(Signal):
     """
 
     paper = ""
+    view = "either"
+    formula = "`g`"
     state = "2 bytes"
     scores = (Score("given", "the label in the training data", higher_is_noisier=None),)
     columns = (Column("given", torch.int16, merge="last", initial=-1),)

@@ -105,6 +105,8 @@ class VarianceOfGradients(Signal):
     """
 
     paper = "Agarwal et al., Variance of Gradients, 2022"
+    view = "sweep"
+    formula = "std over sweeps of `d z_g / d x`, averaged over pixels, standardised within the class"
     state = "516 bytes"
     cost = "1 extra forward and backward pass per sweep"
     needs = ("inputs", "network")

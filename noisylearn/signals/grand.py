@@ -87,6 +87,8 @@ class GraNd(Signal):
     """
 
     paper = "Paul et al., Data Diet, 2021"
+    view = "sweep"
+    formula = "`|| grad_theta l ||_2` over all trained parameters, averaged over sweeps"
     state = "4 bytes"
     cost = "1 extra forward and backward pass per sweep, with a gradient for each sample"
     needs = ("inputs", "network")

@@ -83,6 +83,8 @@ class IntrinsicDimension(Signal):
     """
 
     paper = "Ma et al., D2L, 2018"
+    view = "either"
+    formula = "`-1 / mean_{j <= k} log(r_j / r_k)`, `r_j` the distance to the j-th neighbour in the batch"
     cost = "no extra pass; the features by a hook, and their distances within a batch"
     state = "6 bytes"
     needs = ("features",)

@@ -41,6 +41,8 @@ class LossStatistics(Signal):
     """
 
     paper = "Ravikumar et al., Cumulative Sample Loss, 2025"
+    view = "either"
+    formula = "`l = -log p_g`: last, mean, sum, and `ema <- b ema + (1 - b) l`"
     state = "12 bytes"
     scores = (
         Score("loss_mean", "mean cross-entropy", higher_is_noisier=True),

@@ -32,6 +32,8 @@ class Margin(Signal):
     """
 
     paper = "Pleiss et al., Area Under the Margin, 2020"
+    view = "either"
+    formula = "`z_g - max_{k != g} z_k` on raw logits, averaged over presentations"
     state = "4 bytes"
     scores = (Score("aum", "mean logit margin of the given label", higher_is_noisier=False),)
     columns = (Column("margin_sum"),)

@@ -42,6 +42,8 @@ class MixturePosterior(Signal):
     """
 
     paper = "Li et al., DivideMix, 2020; Arazo et al., 2019"
+    view = "sweep"
+    formula = "`P(low-mean component | l)` of two Gaussians, or two Beta distributions, on the normalised losses"
     state = "4 bytes"
     cost = "a fit at each reading"
     scores = (Score("clean_probability", "posterior of the low-loss component", higher_is_noisier=False),)

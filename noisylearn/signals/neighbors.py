@@ -89,6 +89,8 @@ class NeighborDisagreement(Signal):
     """
 
     paper = "Zhu et al., SimiFeat, 2022"
+    view = "sweep"
+    formula = "`1 - v_g`, `v` the similarity-weighted vote of the `k` nearest neighbours' given labels"
     cost = "a pass over the training set; N^2 d multiplications when read"
     state = "4 d + 2 bytes"
     needs = ("features",)

@@ -58,6 +58,8 @@ class PeerDisagreement(Signal):
     """
 
     paper = "Yu et al., Co-teaching+, 2019; Wei et al., JoCoR, 2020"
+    view = "online"
+    formula = "`mean_t JS(p1, p2)`; `mean_t [prediction1 != prediction2]`"
     state = "6 bytes"
     needs = ("peer_logits",)
     scores = (

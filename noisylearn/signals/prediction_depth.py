@@ -86,6 +86,8 @@ class PredictionDepth(Signal):
     """
 
     paper = "Baldock et al., Prediction Depth, 2021"
+    view = "sweep"
+    formula = "the smallest layer from which all k-nearest-neighbour probes agree with the network's prediction"
     cost = "a pass over the training set; N^2 multiplications per channel when read"
     state = "4 (sum of widths) + 4 bytes"
     needs = ("layers",)

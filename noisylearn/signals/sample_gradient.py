@@ -61,6 +61,8 @@ class CumulativeSampleGradient(Signal):
     """
 
     paper = "Memorization Through the Lens of Sample Gradients, 2026"
+    view = "sweep"
+    formula = "`sum over sweeps of || grad_x l ||_2`"
     state = "4 bytes"
     cost = "1 extra forward and backward pass per sweep"
     needs = ("inputs", "network")

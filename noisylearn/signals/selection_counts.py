@@ -32,6 +32,8 @@ class SelectionCounts(Signal):
     """
 
     paper = "Han et al., Co-teaching, 2018"
+    view = "online"
+    formula = "times learned from / times seen"
     state = "4 bytes"
     needs = ("selected",)
     scores = (Score("selection_rate", "times selected over times seen", higher_is_noisier=False),)

@@ -59,6 +59,8 @@ class SelfInfluence(Signal):
     """
 
     paper = "Pruthi et al., TracIn, 2020 (last layer)"
+    view = "either"
+    formula = "`sum_t lr_t || p - onehot(g) ||^2 (|| h ||^2 + 1)`, `h` the last linear layer's input"
     cost = "no extra pass; the last layer's input by a hook"
     state = "8 bytes"
     needs = ("features", "learning_rate")

@@ -40,6 +40,8 @@ class MeanProbability(Signal):
     """
 
     paper = "Northcutt et al., Confident Learning, 2021 (averaged over epochs)"
+    view = "either"
+    formula = "`argmax_k mean_t p_k` and its value"
     state = "4 C bytes"
     scores = (
         Score("suggested", "most probable class on average", higher_is_noisier=None),
