@@ -22,7 +22,7 @@ softmax, `l = -log p_g`, `t` a sample's presentations, `C` classes, `d` features
 training steps' own logits (`SignalTracker`), *sweep* signals in passes of their own (`SweepTracker`); most can be
 either. Bytes are those of the state a sample takes for this signal alone, besides 4 bytes that all share.
 
-What they are worth on real data is measured in `benchmarks/detection` of the repository. In short: to find wrong labels,
+What they are worth on real data is measured in `benchmarks/detection` of the repository. In short: for wrong labels
 take `noisylearn.signals.suspicion`, a mean of ranks of the core set's scores.
 
 This page is written by `docs/make_signals.py`.
