@@ -122,3 +122,25 @@ def grouped(columns: Iterable[Column]) -> list[Column]:
 
 def row_bytes(columns: Iterable[Column]) -> int:
     return sum(c.width * torch.empty((), dtype=c.dtype).element_size() for c in columns)
+
+
+def fit(value: Tensor, column: Column) -> Tensor:
+    """What was computed at commit, in the column's dtype; int16 saturates."""
+    if column.dtype == torch.int16 and value.dtype != torch.int16:
+        value = value.clamp(-INT16_MAX - 1, INT16_MAX)
+    return value.to(column.dtype)
+
+
+def rows_where(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(rows if old.ndim == 1 else rows[:, None], new, old)
+
+
+def run_ends(row: Tensor) -> tuple[Tensor, Tensor]:
+    """Masks of the first and of the last occurrence of each value in ``row``, without a device wait."""
+    ordered, order = row.sort(stable=True)
+    change = ordered[1:] != ordered[:-1]
+    edge = change.new_ones(1)
+    first, last = torch.empty_like(row, dtype=torch.bool), torch.empty_like(row, dtype=torch.bool)
+    first[order] = torch.cat([edge, change])
+    last[order] = torch.cat([change, edge])
+    return first, last

@@ -28,11 +28,15 @@ from noisylearn._columns import (
     Matrix,
     Merge,
     Views,
+    fit,
     grouped,
     row_bytes,
+    rows_where,
+    run_ends,
     signature,
     squeeze,
 )
+from noisylearn._placement import Placement, merge_ranks, process
 
 Advance: TypeAlias = Callable[[Views, Views], Mapping[str, Tensor]]
 
@@ -65,6 +69,9 @@ class SampleTable:
             name. Two columns are always there: ``n_seen`` (presentations) and ``last_epoch`` (-1 before the first).
         observed: Columns that are staged only: seen by ``advance`` at commit, then dropped.
         device: Where the rows live; `to` moves them.
+        sharded: On several processes, keep sample ``i`` on rank ``i mod R`` alone. The loader must hand samples out in
+            that way (`noisylearn.data.TensorLoader` does); then nothing is exchanged at a commit. `views` has this
+            rank's rows, `gather` all of them.
 
     Raises:
         ValueError: Two columns share a name, or a staged-only column merges by ``"ordered"``.
@@ -86,6 +93,7 @@ class SampleTable:
         *,
         observed: Sequence[Column] = (),
         device: torch.device | str = "cpu",
+        sharded: bool = False,
     ) -> None:
         self.num_samples = check_positive_int(
             "num_samples", num_samples, "an empty training set has no row to track; check the data"
@@ -101,11 +109,14 @@ class SampleTable:
             if twice:
                 raise ValueError(f"`columns` must have distinct names, got {twice[0]!r} twice: rename one")
         device = torch.device(device)
+        self.placement = Placement(num_samples, sharded)
         self._refuse_if_too_large(device)
-        self._state = {d: Matrix(num_samples, self.columns, d, device) for d in DTYPES}
-        self._staged = {d: Matrix(num_samples, self.staged_columns, d, device) for d in DTYPES}
+        rows = self.placement.num_rows
+        self._state = {d: Matrix(rows, self.columns, d, device) for d in DTYPES}
+        self._staged = {d: Matrix(rows, self.staged_columns, d, device) for d in DTYPES}
         self._left_out = torch.zeros((), dtype=torch.int64, device=device)
         self._misplaced = torch.zeros((), dtype=torch.int64, device=device)
+        self._foreign = torch.zeros((), dtype=torch.int64, device=device)
         self.num_non_finite = 0
 
     # -- size and place -----------------------------------------------------------------------------------------
@@ -117,16 +128,16 @@ class SampleTable:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the whole table takes, staging included."""
-        return (self.num_samples + 1) * sum(self.bytes_per_sample)
+        """Bytes that the table takes on this process, staging included."""
+        return (self.placement.num_rows + 1) * sum(self.bytes_per_sample)
 
     def _refuse_if_too_large(self, device: torch.device) -> None:
         free = available_bytes(device)
         if free is not None and self.nbytes > free:
             state, staged = self.bytes_per_sample
             raise MemoryError(
-                f"a table of {self.num_samples:,} samples needs {self.nbytes / 1e9:,.1f} GB ({state} + {staged} bytes "
-                f"a sample), but {device} has {free / 1e9:,.1f} GB free: track fewer columns, or another device"
+                f"a table of {self.placement.num_rows:,} samples needs {self.nbytes / 1e9:,.1f} GB ({state} + {staged} "
+                f"bytes a sample), but {device} has {free / 1e9:,.1f} GB free: track fewer columns, or another device"
             )
 
     @property
@@ -147,6 +158,7 @@ class SampleTable:
         for matrix in (*self._state.values(), *self._staged.values()):
             matrix.data = matrix.data.to(device)
         self._left_out, self._misplaced = self._left_out.to(device), self._misplaced.to(device)
+        self._foreign = self._foreign.to(device)
         return self
 
     def grow(self, num_samples: int) -> None:
@@ -156,12 +168,15 @@ class SampleTable:
             num_samples: The new number of rows, at least the present one.
 
         Raises:
-            ValueError: There are more rows already.
+            ValueError: There are more rows already, or the table is sharded.
             MemoryError: The new table cannot fit beside the old one; the message has the number of bytes.
         """
         if num_samples < self.num_samples:
             raise ValueError(f"`num_samples` must be at least {self.num_samples}, got {num_samples}: rows are kept")
+        if self.placement.sharded:
+            raise ValueError("`num_samples` of a sharded table cannot change: say how many samples there are")
         old, self.num_samples = self.num_samples, num_samples
+        self.placement = Placement(num_samples, sharded=False)
         self._refuse_if_too_large(self.device)
         for group, columns in ((self._state, self.columns), (self._staged, self.staged_columns)):
             for dtype, matrix in group.items():
@@ -172,8 +187,12 @@ class SampleTable:
     # -- reading and staging ------------------------------------------------------------------------------------
 
     def views(self) -> Views:
-        """Return every committed column as a view of shape ``(N,)`` or ``(N, width)``."""
+        """Return every committed column as a view of shape ``(N,)`` or ``(N, width)``; sharded, this rank's rows."""
         return self._state[torch.float32].views() | self._state[torch.int16].views()
+
+    def gather(self) -> Views:
+        """Return every committed column, ``(N,)`` or ``(N, width)``, of all ranks; a collective call where sharded."""
+        return {name: self.placement.gather(column) for name, column in self.views().items()}
 
     def read(self, index: Tensor) -> Views:
         """Return the committed rows of ``index``.
@@ -182,9 +201,10 @@ class SampleTable:
             index: ``(B,)`` int64 row numbers.
 
         Returns:
-            One tensor per column, ``(B,)`` or ``(B, width)``: a copy, made by one gather per dtype.
+            One tensor per column, ``(B,)`` or ``(B, width)``: a copy, made by one gather per dtype. A row that another
+            rank has (a sampler's padding) reads as one never seen.
         """
-        index = self._on_device(index)
+        index, _ = self.placement.rows_of(self._on_device(index))
         out: Views = {}
         for matrix in self._state.values():
             rows = matrix.data.index_select(0, index)
@@ -201,11 +221,17 @@ class SampleTable:
         Raises:
             KeyError: A column is unknown.
         """
-        index, views = self._on_device(index), self.views()
+        rows, own = self.placement.rows_of(self._on_device(index))
+        views = self.views()
         for name, value in values.items():
             if name not in views:
                 raise KeyError(f"`values` must be among the columns {sorted(views)}, got {name!r}")
-            views[name][index] = value.to(views[name].device, views[name].dtype)
+            column = views[name]
+            value = value.to(column.device, column.dtype)
+            if self.placement.sharded:
+                column[rows[own]] = value[own]
+            else:
+                column[rows] = value
 
     def observe(
         self,
@@ -248,13 +274,16 @@ class SampleTable:
             self._left_out += (labelled & ~kept).sum()
             kept &= labelled
         self._misplaced += (~inside).sum()
-        trash = self.num_samples
-        row = torch.where(kept & inside, index, trash)
+        trash = self.placement.num_rows
+        row, own = self.placement.rows_of(index)
+        if self.placement.sharded:
+            self._foreign += (inside & ~own).sum()
+        row = torch.where(kept & inside, row, trash)
 
         ints, sums = self._staged[torch.int16], self._staged[torch.int16].span("sum")
         before = ints.data[:, sums].index_select(0, row)
         if any(c.merge != "sum" for c in self.staged_columns):
-            first_of_batch, last_of_batch = _run_ends(row)
+            first_of_batch, last_of_batch = run_ends(row)
             fresh = before[:, ints.slices["n_seen"].start] == 0
             where = {
                 "first": torch.where(first_of_batch & fresh, row, trash),
@@ -323,7 +352,8 @@ class SampleTable:
         """
         if not 0 <= epoch <= INT16_MAX:
             raise ValueError(f"`epoch` must be in [0, {INT16_MAX}], got {epoch}: count the passes over the data from 0")
-        self._merge_ranks()
+        if not self.placement.sharded:
+            merge_ranks(self._staged)
         staged = self._staged[torch.float32].views() | self._staged[torch.int16].views()
         for column in self._staged[torch.int16].columns:
             if column.merge == "sum":  # past 32,767 a staged count has wrapped to a negative number
@@ -336,7 +366,7 @@ class SampleTable:
             raise KeyError(f"`advance` must return some of the ordered columns {known}, got {sorted(ordered)}")
         ordered["last_epoch"] = torch.full_like(state["last_epoch"], epoch)
         # All are computed before one is written: what `advance` returned may be a view of another column.
-        new = {c: _rows_where(seen, _fit(ordered[c.name], c), state[c.name]) for c in self.columns if c.name in ordered}
+        new = {c: rows_where(seen, fit(ordered[c.name], c), state[c.name]) for c in self.columns if c.name in ordered}
         for column, value in new.items():
             state[column.name].copy_(value)
         for column in self.columns:
@@ -344,38 +374,26 @@ class SampleTable:
                 old, value = state[column.name], staged[column.name]
                 if column.merge == "sum":
                     value = old + (value.to(torch.int32) if column.dtype == torch.int16 else value)
-                old.copy_(_rows_where(seen, _fit(value, column), old))
+                old.copy_(rows_where(seen, fit(value, column), old))
         return self._finish_commit()
-
-    def _merge_ranks(self) -> None:
-        dist = torch.distributed
-        if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-            return
-        rank, world = dist.get_rank(), dist.get_world_size()
-        seen = self._staged[torch.int16].views()["n_seen"] != 0
-        owner = torch.where(seen, rank, world).to(torch.int32)
-        dist.all_reduce(owner, op=dist.ReduceOp.MIN)
-        mine = (owner == rank)[:, None]
-        for dtype, matrix in self._staged.items():
-            if not matrix.columns:
-                continue
-            # Neither gloo nor NCCL reduces int16. A row has one non-zero term, so the sum is exact.
-            rows = matrix.data[:-1].to(torch.int32) if dtype == torch.int16 else matrix.data[:-1]
-            rows = torch.where(mine, rows, 0)
-            dist.all_reduce(rows)
-            matrix.data[:-1].copy_(rows)
 
     def _finish_commit(self) -> int:
         for matrix in self._staged.values():
             matrix.data.zero_()
-        left_out, misplaced = int(self._left_out), int(self._misplaced)
-        self._left_out.zero_()
-        self._misplaced.zero_()
+        left_out, misplaced, foreign = int(self._left_out), int(self._misplaced), int(self._foreign)
+        for counter in (self._left_out, self._misplaced, self._foreign):
+            counter.zero_()
         self.num_non_finite += left_out
         if misplaced:
             raise IndexError(
                 f"`index` must be in [0, {self.num_samples}), but {misplaced} observations since the last commit were "
                 "outside: `num_samples` must be the size of the training set that the indices point into"
+            )
+        if foreign > self.placement.world:  # fewer are a sampler's padding
+            raise ValueError(
+                f"`sharded` rows need a loader that gives sample i to rank i mod {self.placement.world}, but rank "
+                f"{self.placement.rank} saw {foreign} samples of other ranks since the last commit: use TensorLoader, "
+                "or a table that is not sharded"
             )
         return left_out
 
@@ -391,10 +409,10 @@ class SampleTable:
     def state_dict(self) -> dict[str, Any]:
         """Return committed and staged rows as plain CPU tensors (loadable with ``weights_only=True``).
 
-        Runs no collective: on several ranks it holds this rank's staged rows, and all ranks' committed ones.
+        Runs no collective: on several ranks it holds this rank's staged rows, and all ranks' committed ones. Only of a
+        sharded table does it gather the rows of all ranks, staged ones too; all ranks call it together then.
         """
-        dist = torch.distributed
-        world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+        world = 1 if self.placement.sharded else process()[1]
         out: dict[str, Any] = {
             "num_samples": self.num_samples,
             "columns": signature(self.columns),
@@ -405,7 +423,7 @@ class SampleTable:
         for key, group in (("state", self._state), ("staged", self._staged)):
             for dtype, matrix in group.items():
                 name = f"{key}_{'float' if dtype == torch.float32 else 'int'}"
-                out[name] = matrix.data[:-1].detach().to("cpu", copy=True)
+                out[name] = self.placement.gather(matrix.data[:-1].detach()).to("cpu", copy=True)
         return out
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -429,15 +447,17 @@ class SampleTable:
                 )
         for key, group in (("state", self._state), ("staged", self._staged)):
             for dtype, matrix in group.items():
-                matrix.data[:-1].copy_(state[f"{key}_{'float' if dtype == torch.float32 else 'int'}"])
+                whole = state[f"{key}_{'float' if dtype == torch.float32 else 'int'}"]
+                matrix.data[:-1].copy_(self.placement.take(whole))
         self.num_non_finite = int(state["num_non_finite"])
-        self._left_out.zero_()
-        self._misplaced.zero_()
+        for counter in (self._left_out, self._misplaced, self._foreign):
+            counter.zero_()
         self._restore_stage_by_rank(int(state["world_size"]))
 
     def _restore_stage_by_rank(self, saved_world: int) -> None:
-        dist = torch.distributed
-        rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+        if self.placement.sharded:  # each rank has its own rows back
+            return
+        rank, _ = process()
         staged = int((self._staged[torch.int16].views()["n_seen"] != 0).sum())
         if rank != 0:
             self.discard_staged()
@@ -447,28 +467,6 @@ class SampleTable:
                 f"are restored, about {staged * (saved_world - 1)} of the other ranks are lost for that epoch",
                 stacklevel=3,
             )
-
-
-def _fit(value: Tensor, column: Column) -> Tensor:
-    """What was computed at commit, in the column's dtype; int16 saturates."""
-    if column.dtype == torch.int16 and value.dtype != torch.int16:
-        value = value.clamp(-INT16_MAX - 1, INT16_MAX)
-    return value.to(column.dtype)
-
-
-def _rows_where(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(rows if old.ndim == 1 else rows[:, None], new, old)
-
-
-def _run_ends(row: Tensor) -> tuple[Tensor, Tensor]:
-    """Masks of the first and of the last occurrence of each value in ``row``, without a device wait."""
-    ordered, order = row.sort(stable=True)
-    change = ordered[1:] != ordered[:-1]
-    edge = change.new_ones(1)
-    first, last = torch.empty_like(row, dtype=torch.bool), torch.empty_like(row, dtype=torch.bool)
-    first[order] = torch.cat([edge, change])
-    last[order] = torch.cat([change, edge])
-    return first, last
 
 
 __all__ = ["Column", "Merge", "SampleTable", "Views", "available_bytes"]

@@ -86,6 +86,11 @@ class PerSampleCallback(Callback):
             return 0
         return len(self.keys) or self.signal_set.table.num_samples
 
+    @property
+    def sharded(self) -> bool:
+        """Whether each process has the rows of its own samples only; `scores` is a collective call then."""
+        return self.signal_set is not None and self.signal_set.table.placement.sharded
+
     # -- epochs ------------------------------------------------------------------------------------------------------
 
     def _begin_fit(self, trainer: Any, device: torch.device) -> None:
@@ -181,6 +186,8 @@ class PerSampleCallback(Callback):
     def scores(self) -> dict[str, Tensor]:
         """Return each score as ``(N,)`` float32; NaN for samples not seen yet, and for planted ones.
 
+        Where the table is sharded all processes make this call together.
+
         Raises:
             RuntimeError: Nothing was tracked yet.
         """
@@ -225,9 +232,16 @@ class PerSampleCallback(Callback):
     # -- checkpoint --------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the table as plain tensors; no collective runs here."""
-        if self.signal_set is None:
-            return {}
+        """Return the table as plain tensors; no collective runs here, so nothing where it is sharded."""
+        return {} if self.signal_set is None or self.sharded else self._state()
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Add a sharded table, gathered from all ranks: saving is a collective call in Lightning already."""
+        if self.signal_set is not None and self.sharded:
+            checkpoint["callbacks"][self.state_key] = self._state()
+
+    def _state(self) -> dict[str, Any]:
+        assert self.signal_set is not None
         return {
             "signals": self.signal_set.state_dict(),
             "keys": self.keys.names,

@@ -94,6 +94,7 @@ class ResultWriter(Callback):
         self._history, self._seconds = list(state_dict["history"]), state_dict["seconds"]
 
     def _write(self, trainer: Any, pl_module: Any, completed: bool) -> None:
+        detection = _detection(trainer) if completed or not trainer.world_size > 1 else {}
         if not trainer.is_global_zero:
             return
         seconds = self._elapsed()
@@ -123,7 +124,7 @@ class ResultWriter(Callback):
             "class_names": list(getattr(data, "class_names", ())),
             **summarise(self._history),
             "memorized_last": metrics.get("memorized"),
-            "detection": _detection(trainer),
+            "detection": detection,
         }
         _replace(self.path, json.dumps(result, indent=1) + "\n")
 

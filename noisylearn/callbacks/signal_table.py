@@ -32,8 +32,9 @@ def signal_table(tracker: PerSampleCallback, clean_targets: Any = None) -> pa.Ta
     """
     scores = {name: value.cpu() for name, value in tracker.scores().items()}
     assert tracker.signal_set is not None
+    state = tracker.signal_set.table.gather()
     size = tracker.num_rows
-    n_seen = tracker.signal_set.table.views()["n_seen"][:size].cpu()
+    n_seen = state["n_seen"][:size].cpu()
     clean = tracker.per_row(torch.full((size,), -1) if clean_targets is None else clean_targets)
     if clean is None:
         raise ValueError(f"`clean_targets` must be one label per row ({size}), got {len(clean_targets)}")
@@ -58,7 +59,7 @@ def signal_table(tracker: PerSampleCallback, clean_targets: Any = None) -> pa.Ta
         for score in signal.scores
         if score.name in scores
     }
-    last_epoch = int(tracker.signal_set.table.views()["last_epoch"].max())
+    last_epoch = int(state["last_epoch"].max())
     metadata = {**tracker.view, "epochs": [tracker.first_epoch, last_epoch], "scores": info}
     return pa.table(columns).replace_schema_metadata({"noisylearn": json.dumps(metadata)})
 

@@ -36,6 +36,9 @@ class SignalTracker(ObservingCallback):
         ignore_index: A label that means "none given" (e.g. -100); such samples are passed over.
         epoch_range: ``(first, last)`` epochs that are observed, both included, counted from 0; by default all. Signals
             of memorization are worth most before it: stop before the learning rate first drops.
+        sharded: On several processes, keep each sample's row on one of them: memory divides by their number, and
+            nothing is exchanged. For loaders that give sample ``i`` to rank ``i mod R``
+            (`noisylearn.data.TensorLoader`).
         name: Tells several trackers of one Trainer apart in the checkpoint.
 
     Example:
@@ -56,6 +59,7 @@ class SignalTracker(ObservingCallback):
         loader: str | int | None = None,
         ignore_index: int | None = None,
         epoch_range: tuple[int, int] | None = None,
+        sharded: bool = False,
         name: str = "signals",
     ) -> None:
         super().__init__(
@@ -63,7 +67,7 @@ class SignalTracker(ObservingCallback):
         )
         self._signals = None if signals is None else planned(as_list(signals))
         self._reader.needs = tuple(dict.fromkeys(need for s in self._signals or () for need in s.needs))
-        self._name = name
+        self._name, self._sharded = name, sharded
 
     @property
     def state_key(self) -> str:
@@ -88,4 +92,6 @@ class SignalTracker(ObservingCallback):
         """Return the signals asked for, and the given label beside them."""
         suggested = self._signals is None and num_classes <= MAX_CLASSES_SUGGESTED
         suggestion = [MeanProbability(num_classes)] if suggested else []
-        return SignalSet([GivenLabel(), *built(self.planned_signals(), num_classes), *suggestion], num_samples)
+        return SignalSet(
+            [GivenLabel(), *built(self.planned_signals(), num_classes), *suggestion], num_samples, sharded=self._sharded
+        )

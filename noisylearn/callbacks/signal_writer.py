@@ -83,14 +83,14 @@ class SignalWriter(Callback):
         self._write(trainer)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """Write what was committed until the interruption."""
-        self._write(trainer)
+        """Write what was committed until the interruption, where no other process is needed for it."""
+        self._write(trainer, gather=False)
 
-    def _write(self, trainer: Any) -> None:
-        if not trainer.is_global_zero:
-            return
+    def _write(self, trainer: Any, gather: bool = True) -> None:
         for tracker, path in self._trackers(trainer):
-            if tracker.signal_set is None:
+            if tracker.signal_set is None or (tracker.sharded and not gather):
+                continue
+            if not (trainer.is_global_zero or tracker.sharded):
                 continue
             clean = getattr(trainer.datamodule, "clean_targets", None)
             if clean is not None and tracker.per_row(clean) is None:
@@ -100,7 +100,9 @@ class SignalWriter(Callback):
                     stacklevel=2,
                 )
                 clean = None
-            write_atomically(signal_table(tracker, clean), path)
+            table = signal_table(tracker, clean)
+            if trainer.is_global_zero:
+                write_atomically(table, path)
 
 
 def check_writable(folder: Path) -> None:

@@ -51,6 +51,7 @@ class SignalSet:
         signals: The signals, each of another class or with other scores.
         num_samples: Number of rows.
         device: Where the table lives.
+        sharded: On several processes, keep each sample's row on one of them, see `noisylearn.tables.SampleTable`.
 
     Raises:
         ValueError: Two signals report a score of the same name, or declare one column in two ways.
@@ -66,7 +67,9 @@ class SignalSet:
         (44, 26)
     """
 
-    def __init__(self, signals: Sequence[Signal], num_samples: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, signals: Sequence[Signal], num_samples: int, device: torch.device | str = "cpu", sharded: bool = False
+    ) -> None:
         if not signals:
             raise ValueError("`signals` must hold at least one signal, got none: e.g. core_signals()")
         self.signals = list(signals)
@@ -79,6 +82,7 @@ class SignalSet:
             _distinct(c for s in self.signals for c in s.columns),
             observed=_distinct(c for s in self.signals for c in s.observed),
             device=device,
+            sharded=sharded,
         )
         self.needs = tuple(dict.fromkeys(need for s in self.signals for need in s.needs))
         self._extras = [need for need in self.needs if need in EXTRAS]
@@ -155,12 +159,12 @@ class SignalSet:
         return new
 
     def compute(self) -> dict[str, Tensor]:
-        """Return every score as ``(N,)`` float32, NaN for samples that were never seen."""
-        state = self.table.views()
+        """Return every score as ``(N,)`` float32, NaN for samples never seen; a collective call where sharded."""
+        state = self.table.gather()
         return {name: value for signal in self.signals for name, value in signal.compute(state).items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the table as plain CPU tensors."""
+        """Return the table as plain CPU tensors; a collective call where it is sharded."""
         self.stage()
         return self.table.state_dict()
 

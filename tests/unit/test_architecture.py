@@ -28,7 +28,8 @@ ARROWS: dict[str, set[str]] = {
     "_checks": set(),
     "_compat": set(),
     "_columns": {"_checks"},
-    "tables": {"_checks", "_columns"},
+    "_placement": {"_columns"},
+    "tables": {"_checks", "_columns", "_placement"},
     "signals": {"_checks", "selection", "tables"},
     "losses": {"_checks"},
     "selection": {"_checks"},
@@ -50,6 +51,7 @@ ARROWS["__init__"] = HOUSE
 LIBRARIES: dict[str, set[str]] = {
     "_checks": {"numpy"},
     "_columns": {"numpy", "torch"},
+    "_placement": {"torch"},
     "tables": {"numpy", "torch"},
     "signals": {"numpy", "torch"},
     "losses": {"numpy", "torch"},
