@@ -60,6 +60,10 @@ def run_demo(
         The run folders.
     """
     console = console or Console()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"`out` must be a folder, got {str(out)!r} ({error.strerror}): choose another") from error
     jobs = demo_jobs(out, check_positive_int("epochs", epochs))
     console.print(
         f"digits, 40 % of the labels replaced by wrong ones: {len(METHODS)} methods, {len(SEEDS)} seeds, "

@@ -12,6 +12,19 @@ from typing import Any
 import yaml
 
 
+def holds_run(folder: Path) -> bool:
+    """Return whether a folder has what a training run writes: a result, its configuration, or checkpoints.
+
+    Args:
+        folder: The folder, whether it exists or not.
+
+    Example:
+        >>> holds_run(Path("runs/nothing-is-here"))
+        False
+    """
+    return any((folder / name).exists() for name in ("result.json", "config.yaml", "checkpoints"))
+
+
 @dataclass(frozen=True)
 class Job:
     """A training run as ``noisylearn fit`` would make it.
@@ -45,17 +58,40 @@ class Job:
     @property
     def done(self) -> bool:
         """Whether the folder has the finished result of this configuration."""
-        mark = self.run / "job.json"
-        if not (mark.is_file() and (self.run / "result.json").is_file()):
-            return False
-        finished = json.loads((self.run / "result.json").read_text(encoding="utf-8")).get("completed", False)
-        return bool(finished) and json.loads(mark.read_text(encoding="utf-8")).get("key") == self.key
+        return _field(self.run / "result.json", "completed") is True and self._is_mine()
+
+    def check_folder(self) -> None:
+        """Refuse a folder that holds the run of another configuration: it would be lost.
+
+        Raises:
+            FileExistsError: It does.
+        """
+        if holds_run(self.run) and not self._is_mine():
+            way_out = "choose another `--out`, or delete it to have it made anew"
+            raise FileExistsError(f"the folder {str(self.run)!r} holds a run with other settings: {way_out}")
+
+    def _is_mine(self) -> bool:
+        return bool(_field(self.run / "job.json", "key") == self.key)
 
     def write(self) -> Path:
-        """Write the configuration into the folder and return its file."""
+        """Write the configuration into the folder and return its file; what an unfinished run has saved stays.
+
+        Raises:
+            FileExistsError: The folder holds the run of another configuration.
+        """
+        self.check_folder()
         self.run.mkdir(parents=True, exist_ok=True)
         (self.run / "result.json").unlink(missing_ok=True)
-        (self.run / "job.json").write_text(json.dumps({"key": self.key}) + "\n", encoding="utf-8")
+        if not self._is_mine():
+            (self.run / "job.json").write_text(json.dumps({"key": self.key}) + "\n", encoding="utf-8")
         file = self.run / "job.yaml"
         file.write_text(yaml.safe_dump({**self.config, "run": str(self.run)}, sort_keys=False), encoding="utf-8")
         return file
+
+
+def _field(file: Path, name: str) -> Any:
+    """One entry of a JSON file; None where it cannot be read."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8")).get(name)
+    except (OSError, ValueError):
+        return None

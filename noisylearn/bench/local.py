@@ -73,7 +73,7 @@ def _run(job: Job, fit: Fit) -> str:
 
 
 def run_jobs(jobs: Sequence[Job], fit: Fit, workers: int | None = None, console: Console | None = None) -> int:
-    """Run the jobs that are not done, several at a time, with a progress bar.
+    """Run the jobs that are not done, several at a time, with a progress bar; one that was interrupted goes on.
 
     Args:
         jobs: The jobs; each has its ``trainer.max_epochs``.
@@ -88,11 +88,14 @@ def run_jobs(jobs: Sequence[Job], fit: Fit, workers: int | None = None, console:
 
     Raises:
         ValueError: ``workers`` is below 1.
+        FileExistsError: A job's folder holds the run of another configuration; nothing is run.
         RuntimeError: A job failed; the others are finished first and keep their results.
     """
     if workers is not None:
         check_positive_int("workers", workers)
     todo = [job for job in jobs if not job.done]
+    for job in todo:
+        job.check_folder()
     if not todo:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

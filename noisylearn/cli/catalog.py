@@ -22,6 +22,7 @@ class ClassInfo:
         facts: Class attributes that are plain values, e.g. ``paper``.
         arguments: What ``__init__`` takes by name; None if it has none of its own.
         open_ended: Whether ``__init__`` hands further arguments on to the bases.
+        required: Which of ``arguments`` have no default.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ClassInfo:
     facts: dict[str, object] = field(default_factory=dict)
     arguments: tuple[str, ...] | None = None
     open_ended: bool = False
+    required: tuple[str, ...] = ()
 
 
 def _facts(node: ast.ClassDef) -> dict[str, object]:
@@ -49,11 +51,19 @@ def _facts(node: ast.ClassDef) -> dict[str, object]:
 
 def _class_info(node: ast.ClassDef) -> ClassInfo:
     init = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
-    arguments = None if init is None else tuple(a.arg for a in [*init.args.args[1:], *init.args.kwonlyargs])
+    arguments, required = (None, ()) if init is None else _arguments(init.args)
     bases = tuple(ast.unparse(b).rsplit(".", 1)[-1] for b in node.bases)
     summary = (ast.get_docstring(node) or "").split("\n", 1)[0]
     open_ended = init is None or init.args.kwarg is not None
-    return ClassInfo(node.name, bases, summary, _facts(node), arguments, open_ended)
+    return ClassInfo(node.name, bases, summary, _facts(node), arguments, open_ended, required)
+
+
+def _arguments(args: ast.arguments) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names after ``self``, and those of them that have no default."""
+    positional, named = args.args[1:], args.kwonlyargs
+    without = positional[: max(len(positional) - len(args.defaults), 0)]
+    without += [a for a, default in zip(named, args.kw_defaults, strict=True) if default is None]
+    return tuple(a.arg for a in [*positional, *named]), tuple(a.arg for a in without)
 
 
 def _read(file: Path) -> ast.Module:
@@ -65,7 +75,7 @@ def classes(folder: str) -> dict[str, ClassInfo]:
     """Return the classes that the files of a package folder define, by name.
 
     Args:
-        folder: A folder of the package, e.g. ``"methods"``.
+        folder: A folder of the package, e.g. ``"methods"``, or another's by its absolute path.
 
     Example:
         >>> "ELR" in classes("methods")
@@ -80,7 +90,7 @@ def exported(folder: str) -> tuple[str, ...]:
     """Return the public names of a package folder, its ``__all__``.
 
     Args:
-        folder: A folder of the package.
+        folder: A folder of the package, or another's by its absolute path.
 
     Example:
         >>> "ELR" in exported("methods")
@@ -152,6 +162,15 @@ def arguments(name: str, folder: str) -> set[str]:
 
 
 @cache
+def _lightning() -> Path:
+    """The folder of the Lightning copy that is installed."""
+    for package, inside in (("pytorch_lightning", ""), ("lightning", "pytorch")):
+        spec = find_spec(package)
+        if spec is not None and spec.submodule_search_locations:
+            return Path(spec.submodule_search_locations[0], inside)
+    raise ImportError("no Lightning is installed: pip install pytorch-lightning")
+
+
 def trainer_arguments() -> frozenset[str]:
     """Return the arguments of Lightning's Trainer, from its source file.
 
@@ -159,13 +178,18 @@ def trainer_arguments() -> frozenset[str]:
         >>> "max_epochs" in trainer_arguments()
         True
     """
-    for package, inside in (("pytorch_lightning", ""), ("lightning", "pytorch")):
-        spec = find_spec(package)
-        if spec is not None and spec.submodule_search_locations:
-            file = Path(spec.submodule_search_locations[0], inside, "trainer", "trainer.py")
-            nodes = [n for n in _read(file).body if isinstance(n, ast.ClassDef) and n.name == "Trainer"]
-            return frozenset(_class_info(nodes[0]).arguments or ())
-    return frozenset()
+    return frozenset(classes(str(_lightning() / "trainer"))["Trainer"].arguments or ())
+
+
+def loggers() -> dict[str, tuple[str, ...]]:
+    """Return Lightning's loggers by name, each with the arguments it cannot do without, from their source files.
+
+    Example:
+        >>> loggers()["CSVLogger"]
+        ('save_dir',)
+    """
+    folder = str(_lightning() / "loggers")
+    return {name: classes(folder)[name].required for name in exported(folder) if name != "Logger"}
 
 
 def model_names() -> dict[str, str]:

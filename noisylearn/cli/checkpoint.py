@@ -13,15 +13,15 @@ KEYWORDS = ("best", "last", "hpc")
 def check_checkpoint(path: str) -> None:
     """Refuse a checkpoint file that is not there or cannot be read whole.
 
-    A checkpoint is a zip file; its checksums are compared, which torch does not do. Folders (sharded checkpoints), URLs
-    and Lightning's keywords are left to Lightning.
+    A checkpoint is a zip file; its checksums are compared, which torch does not do. Sharded checkpoints,
+    which are folders, URLs and Lightning's keywords are left to Lightning.
 
     Args:
         path: What ``--ckpt_path`` names.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is cut short, damaged, or no checkpoint.
+        ValueError: It is cut short, damaged, or no checkpoint, or a folder that has some.
 
     Example:
         >>> check_checkpoint("runs/none/last.ckpt")
@@ -29,7 +29,13 @@ def check_checkpoint(path: str) -> None:
         FileNotFoundError: the checkpoint 'runs/none/last.ckpt' does not exist: start anew without `--ckpt_path`
     """
     file = Path(path)
-    if path in KEYWORDS or path.startswith("registry") or "://" in path or file.is_dir():
+    if path in KEYWORDS or path.startswith("registry") or "://" in path:
+        return
+    if file.is_dir():
+        if inside := sorted(str(other) for pattern in ("*.ckpt", "checkpoints/*.ckpt") for other in file.glob(pattern)):
+            raise ValueError(
+                f"`--ckpt_path` must name a checkpoint, got the folder {path!r}: there is {', '.join(inside)}"
+            )
         return
     if not file.exists():
         raise FileNotFoundError(f"the checkpoint {path!r} does not exist: {_way_out(file)}")

@@ -14,30 +14,24 @@ from typing import Any
 from noisylearn import __version__
 from noisylearn._checks import unknown_name
 from noisylearn.cli.errors import in_own_words
+from noisylearn.cli.help import EXAMPLES, TRAINING
 from noisylearn.cli.listing import LISTS, print_list
-from noisylearn.cli.names import check_names
+from noisylearn.cli.names import check_names, check_needed
+from noisylearn.cli.options import expand_recipes, only_asks
+from noisylearn.cli.run_folder import from_run_folder
 
-TRAINING = {
-    "fit": "train a method on a data set and write a run folder",
-    "validate": "measure the accuracy on the evaluation sets",
-    "test": "measure the accuracy on the test set",
-    "predict": "write the class probabilities of the training set to the run folder",
-}
 COMMANDS = (*TRAINING, "demo", "list", "report")
+FORESEEN = (
+    ValueError, TypeError, IndexError, OSError, RuntimeError, MemoryError, ImportError, argparse.ArgumentError,
+)  # fmt: skip
 INTERRUPTED = 130  # the exit status of what Ctrl-C ends
-EXAMPLES = """\
-examples:
-  noisylearn demo
-  noisylearn fit --model ELR --model.backbone digits_cnn --data Digits --data.noise_rate 0.4 --trainer.max_epochs 20
-  noisylearn fit --recipe cifar10n/elr --recipe cifar10n/small
-  noisylearn fit --config runs/mine/config.yaml --ckpt_path runs/mine/checkpoints/last.ckpt    (resume)
-  noisylearn report runs/mine
-  noisylearn list methods
-"""
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a misspelt option in two lines, with the nearest names."""
+    """Tells a misspelt option in two lines, with the nearest names; a part of a name is no name."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parse as usual, then refuse what looks like an option and is none.
@@ -78,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     listing.add_argument("what", metavar="{" + ",".join(LISTS) + "}")
     report = commands.add_parser("report", help="one page from run folders")
     report.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
-    report.add_argument("--out", type=Path, default=None, help="the page (default: report.html in the first folder)")
+    report.add_argument("--out", type=Path, default=None, help="the page, or its folder (default: the first RUN)")
     return parser
 
 
@@ -91,17 +85,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 after an error told in its own words, 130 after Ctrl-C or SIGTERM.
     """
-    args = list(sys.argv[1:] if argv is None else argv)
+    args = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
-        if args and args[0] in TRAINING:
+        if args[0] in TRAINING:
             return train(args)
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+        if not args[0].startswith("-") and args[0] not in COMMANDS:
             raise ValueError(unknown_name("command", args[0], COMMANDS))
         parsed = build_parser().parse_args(args)
         if parsed.command == "list":
             print_list(parsed.what)
         elif parsed.command == "report":
-            out = parsed.out or parsed.runs[0] / "report.html"
+            out = parsed.out or parsed.runs[0]
+            out = out / "report.html" if out.is_dir() else out
             print(report(parsed.runs, out, title=parsed.runs[0].name))
         else:
             print(demo(parsed.out, parsed.epochs, parsed.workers))
@@ -111,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not isinstance(exit_.__context__, KeyboardInterrupt):
             raise
         return stopped(exit_.__context__)  # Lightning turns Ctrl-C into an exit with status 1
-    except (ValueError, TypeError, OSError, RuntimeError, MemoryError, ImportError, argparse.ArgumentError) as error:
+    except FORESEEN as error:
         if os.environ.get("NOISYLEARN_DEBUG"):
             raise
         print(f"noisylearn: {in_own_words(error)}", file=sys.stderr)
@@ -153,7 +148,11 @@ def demo(out: Path, epochs: int, workers: int | None) -> Path:
     from noisylearn.bench import run_demo
     from noisylearn.cli.job import fit_job
 
-    runs = run_demo(out, fit_job, epochs, workers)
+    try:
+        runs = run_demo(out, fit_job, epochs, workers)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on")
+        raise
     return report(runs, out / "report.html", title="Learning with wrong labels: the demo")
 
 
@@ -185,14 +184,19 @@ def train(args: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
-    command, rest = args[0], list(args[1:])
-    expanded, files = expand_recipes(rest)
-    check_names(expanded, files)
+    command = args[0]
+    expanded, files = expand_recipes(args[1:])
+    options = check_names(expanded, files)
+    if not only_asks(options):
+        check_needed(command, options)
+        expanded += from_run_folder(command, options)
     configs = [part for file in files for part in ("--config", str(file))]
     print(f"noisylearn {command}: loading Lightning", flush=True)
     # Lightning's own affairs: these arguments are the command line's, and the LeafSpec is its issue #21326.
     warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
-    if command != "fit":  # it misses the callbacks of the fit, whose state no evaluation needs
+    if command == "fit":  # `check_unused` has seen to it
+        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
+    else:  # it misses the callbacks of the fit, whose state no evaluation needs
         for text in ("Be aware that when using `ckpt_path`", "The dirpath has changed"):
             warnings.filterwarnings("ignore", text, UserWarning)
     warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)", FutureWarning)
@@ -202,40 +206,10 @@ def train(args: Sequence[str]) -> int:
     run = cli.config[command].run
     if not cli.trainer.is_global_zero:
         return 0
-    if command == "fit":
+    if command == "fit" and Path(run, "result.json").is_file():
         print(f"noisylearn fit: the run folder is {run}; `noisylearn report {run}` draws it")
+    elif command == "fit":
+        print(f"noisylearn fit: nothing is written to {run}: no epoch was trained to be kept")
     elif command == "predict":
         print(f"noisylearn predict: the class probabilities are in {Path(run, 'predictions.parquet')}")
     return 0
-
-
-def expand_recipes(args: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """Take ``--recipe NAME`` out of the arguments and return the rest and the recipes' files.
-
-    Args:
-        args: Arguments of a training command.
-
-    Raises:
-        ValueError: There is no such recipe, or no name follows.
-
-    Example:
-        >>> rest, files = expand_recipes(["--recipe", "cifar10n/elr", "--seed_everything", "1"])
-        >>> rest, [file.name for file in files]
-        (['--seed_everything', '1'], ['_base.yaml', 'elr.yaml'])
-    """
-    from noisylearn.bench.recipes import recipe_files
-
-    names: list[str] = []
-    rest: list[str] = []
-    remaining = iter(args)
-    for arg in remaining:
-        if arg == "--recipe":
-            name = next(remaining, None)
-            if name is None:
-                raise ValueError("`--recipe` needs a name, e.g. cifar10n/elr: see `noisylearn list recipes`")
-            names.append(name)
-        elif arg.startswith("--recipe="):
-            names.append(arg.removeprefix("--recipe="))
-        else:
-            rest.append(arg)
-    return rest, recipe_files(names)

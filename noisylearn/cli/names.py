@@ -1,15 +1,15 @@
-"""Finds misspelt names in a training command before anything heavy is imported."""
+"""Finds misspelt and missing names in a training command before anything heavy is imported."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from noisylearn._checks import unknown_name
 from noisylearn.cli import catalog
+from noisylearn.cli.options import Option, given, read_options
 
 KINDS = {"model": ("method", "methods", "NoisyLearner"), "data": ("data set", "data", "NoisyDataModule")}
 TOP_LEVEL = (
@@ -17,8 +17,14 @@ TOP_LEVEL = (
     "weights_only", "return_predictions", "verbose", "print_config", "help",
 )  # fmt: skip
 ABSTRACT = ("TwoNetworks", "NoisyLearner", "NoisyDataModule")
-LINKED = ("num_classes", "num_samples", "in_channels", "image_size", "noise_rate")
-"""Arguments of a method that the data knows; the parser would overwrite what is given."""
+LINKED = {
+    "num_classes": "num_classes",
+    "num_samples": "num_samples",
+    "in_channels": "in_channels",
+    "image_size": "image_size",
+    "noise_rate": "wrong_rate",
+}
+"""Arguments of a method that the data knows, and what the data calls them; the parser would overwrite what is given."""
 
 
 def known_classes(part: str) -> list[str]:
@@ -35,46 +41,21 @@ def known_classes(part: str) -> list[str]:
     return [info.name for info in catalog.concrete(folder, base, ABSTRACT)]
 
 
-def _options(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Each ``--option`` and its value, ``--option=value`` and ``--option value`` alike."""
-    args = ["--config" if arg == "-c" else arg for arg in args]
-    for i, arg in enumerate(args):
-        if arg.startswith("--") and len(arg) > 2:
-            name, _, value = arg[2:].partition("=")
-            following = args[i + 1] if i + 1 < len(args) and not args[i + 1].startswith("--") else None
-            yield name.rstrip("+"), value or following
-
-
-def _from_file(path: Path) -> Iterator[tuple[str, str | None]]:
-    """The options that a configuration file stands for; a broken file is the parser's business."""
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return
-    if not isinstance(config, Mapping):
-        return
-    for key, value in config.items():
-        yield str(key), value if isinstance(value, str) else None
-        if not isinstance(value, Mapping):
-            continue
-        if key in KINDS and "class_path" in value:
-            yield str(key), str(value["class_path"])
-        inner: Any = value.get("init_args") if key in KINDS else value
-        for name in inner or ():
-            yield f"{key}.{name}", None
-
-
-def check_names(args: Sequence[str], files: Sequence[Path] = ()) -> None:
+def check_names(args: Sequence[str], files: Sequence[Path] = ()) -> list[Option]:
     """Check the names in a training command.
 
     Only names of ours and of the Trainer are checked; a dotted class path is its owner's.
 
     Args:
-        args: What follows ``noisylearn fit``.
-        files: Configuration files, in the order in which they apply.
+        args: What follows ``noisylearn fit``, without recipes.
+        files: Configuration files that come before.
+
+    Returns:
+        What the command gives (see `read_options`).
 
     Raises:
-        ValueError: A name does not exist; two lines: what was not found, and the nearest names.
+        ValueError: A name does not exist; two lines: what was not found, and the nearest names. Or a configuration
+            file cannot be read.
 
     Example:
         >>> check_names(["--model", "ELRR"])
@@ -82,21 +63,67 @@ def check_names(args: Sequence[str], files: Sequence[Path] = ()) -> None:
         ValueError: no method `ELRR`; did you mean `ELR`?
         known: CoTeaching, CrossEntropy, ELR, SmallLoss
     """
-    given = list(_options(args))
-    named = [Path(v) for n, v in given if n == "config" and v]
+    options = read_options(args, files)
     chosen: dict[str, str] = {}
-    for name, value in [*(o for f in [*files, *named] for o in _from_file(f)), *given]:
+    for name, value in options:
         part, _, rest = name.partition(".")
         if part not in TOP_LEVEL:
             raise ValueError(unknown_name("option", f"--{part}", [f"--{o}" for o in TOP_LEVEL]))
         if part in KINDS and (not rest or rest == "class_path") and value is not None:
             chosen[part] = _check_class(part, value)
         elif part in KINDS and rest:
-            _check_argument(part, chosen.get(part), rest.removeprefix("init_args.").split(".", 1)[0])
+            _check_argument(part, chosen.get(part), rest.split(".", 1)[0])
         elif part == "trainer" and rest:
             argument = rest.split(".", 1)[0]
             if argument not in catalog.trainer_arguments():
                 raise ValueError(unknown_name("argument of the Trainer", argument, catalog.trainer_arguments()))
+    return options
+
+
+def check_needed(command: str, options: Sequence[Option]) -> None:
+    """Refuse a training command without a method, a data set, or what its logger needs.
+
+    Args:
+        command: The command.
+        options: What it gives, as `check_names` returns it.
+
+    Raises:
+        ValueError: Something is missing; two lines: what, and how to give it.
+
+    Example:
+        >>> check_needed("fit", [("model", "ELR")])
+        Traceback (most recent call last):
+        ValueError: `noisylearn fit` needs `--data`: e.g. --model ELR --model.backbone digits_cnn --data Digits
+        known: `noisylearn list methods`, `noisylearn list data`, and both together `noisylearn list recipes`
+    """
+    missing = [f"`--{part}`" for part in KINDS if not (given(options, part) or given(options, f"{part}.class_path"))]
+    # What a configuration from elsewhere gives is not known here.
+    if missing and not any(name == "config" and "://" in str(value) for name, value in options):
+        folders = [Path(run) for run in (given(options, "run"),) if run]
+        folders += [Path(checkpoint).parent.parent for checkpoint in (given(options, "ckpt_path"),) if checkpoint]
+        configs = [folder / "config.yaml" for folder in folders if (folder / "config.yaml").is_file()]
+        example = f"--config {configs[0]}" if configs else "--model ELR --model.backbone digits_cnn --data Digits"
+        raise ValueError(
+            f"`noisylearn {command}` needs {' and '.join(missing)}: e.g. {example}\n"
+            "known: `noisylearn list methods`, `noisylearn list data`, and both together `noisylearn list recipes`"
+        )
+    _check_logger(options)
+
+
+def _check_logger(options: Sequence[Option]) -> None:
+    """Lightning's parser tells of a logger's missing argument in a dozen lines, of which none says what to do."""
+    named = [v for n, v in options if n in ("trainer.logger", "trainer.logger.class_path") and v is not None]
+    name = yaml.safe_load(named[-1]) if named else None
+    if not isinstance(name, str) or "." in name:  # true, false, a list, or its owner's
+        return
+    known = catalog.loggers()
+    if name not in known:
+        raise ValueError(unknown_name("logger", name, known))
+    missing = [argument for argument in known[name] if given(options, f"trainer.logger.{argument}") is None]
+    if missing:
+        example = " ".join(f"--trainer.logger.{a} {'runs/logs' if a.endswith('dir') else 'VALUE'}" for a in missing)
+        needed = " and ".join(f"`{argument}`" for argument in missing)
+        raise ValueError(f"the logger {name} needs {needed}\ne.g. --trainer.logger {name} {example}")
 
 
 def _check_class(part: str, value: str) -> str:

@@ -19,8 +19,15 @@ def write_page(runs: Sequence[Path], out: Path, title: str) -> Path:
         runs: Run folders.
         out: The page.
         title: Its title.
+
+    Raises:
+        OSError: A run folder or its result is not there, or the page cannot be written.
     """
     indices = gallery_indices(runs)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"the page {str(out)!r} cannot be written ({error.strerror}): choose another `--out`") from error
     images = _train_images(runs[0]) if len(indices) else None
     gallery = None if images is None else gallery_from_data(images, indices)
     return build_report(runs, out, title=title, gallery=gallery)
@@ -30,14 +37,22 @@ def _train_images(run: Path) -> Any:
     """The training images that a run was made on, or None where its data has none or is not at hand."""
     import noisylearn.data as known  # here, since it imports torch: a page without images does not need it
 
-    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]
-    cls = getattr(known, config["class_path"].rsplit(".", 1)[-1], None)
-    if cls is None:
+    file = run / "config.yaml"
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))["data"]
+        package, _, name = config["class_path"].rpartition(".")
+        arguments = config["init_args"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return _without_images(f"{file} does not say on what data the run was made")
+    if package.partition(".")[0] != "noisylearn" or not hasattr(known, name):
         return None
-    data = cls(**config["init_args"])
+    data = getattr(known, name)(**arguments)
     try:
         data.setup("fit")
     except known.MissingDataError as error:
-        Console(stderr=True).print(f"the page has no images: {error}")
-        return None
+        return _without_images(str(error))
     return data.train_images.numpy()
+
+
+def _without_images(why: str) -> None:
+    Console(stderr=True, markup=False, soft_wrap=True).print(f"the page has no images: {why}")

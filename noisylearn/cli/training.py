@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from noisylearn import callbacks
 from noisylearn._compat import ModelCheckpoint, lightning_module
-from noisylearn.cli.checkpoint import check_checkpoint
+from noisylearn.cli.help import TRAINING, training_help
 from noisylearn.cli.names import LINKED
 
 # Importing the packages makes short class names resolve: `--model ELR --data Digits`.
@@ -36,7 +37,10 @@ class SaveConfig(SaveConfigCallback):
         """Write the file, without the checkpoint that a resumed run began with: it is no part of what was run."""
         self.config = self.config.clone()
         self.config.ckpt_path = None
-        super().setup(trainer, pl_module, "fit")
+        # Beside a logger, Lightning would write it where that keeps its files: in place of the run folder.
+        here: Any = SimpleNamespace(log_dir=trainer.default_root_dir, strategy=trainer.strategy)
+        here.is_global_zero = trainer.is_global_zero
+        super().setup(here, pl_module, "fit")
 
 
 class NoisyCLI(LightningCLI):
@@ -51,15 +55,15 @@ class NoisyCLI(LightningCLI):
         parser.add_argument(
             "--reduced", type=bool, default=False, help="Mark a schedule shorter than the published one"
         )
-        for name in LINKED:
-            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        for argument, known_as in LINKED.items():
+            parser.link_arguments(f"data.{known_as}", f"model.init_args.{argument}", apply_on="instantiate")
 
     def before_instantiate_classes(self) -> None:
         """Put everything that the run writes into its folder."""
         config = self.config[self.subcommand]
-        if config.ckpt_path:
-            check_checkpoint(str(config.ckpt_path))
-        if config.run is None:
+        if config.get("data.init_args.seed", 0) is None:  # so that another seed gives another order, too
+            config.data.init_args.seed = int(config.seed_everything)
+        if not config.run:
             names = [config[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model")]
             run = Path("runs", "-".join([*names, str(config.seed_everything)]).lower())
             # All processes of a fit come by here before the first can make the folder: they agree.
@@ -96,6 +100,8 @@ def unused(folder: Path) -> Path:
 
 def fit_callbacks(config: Any) -> list[Any]:
     """Return the callbacks that every fit has: signals, meter, result, exact resume, graceful stop, checkpoint."""
+    if config.trainer.fast_dev_run:  # which tries the code, and would leave what looks like a run
+        return [callbacks.SignalTracker(), callbacks.MemorizationMeter()]
     folder = str(Path(config.run, "checkpoints"))
     seed = None if isinstance(config.seed_everything, bool) else config.seed_everything
     saving = [
@@ -134,7 +140,8 @@ def run_cli(args: list[str], extra_callbacks: Sequence[Any] = ()) -> NoisyCLI:
             save_config_callback=SaveConfig,
             save_config_kwargs={"overwrite": True},
             load_from_checkpoint_support=False,
-            parser_kwargs={"exit_on_error": False},  # an error is ours to tell, without a page of usage before it
+            # An error is ours to tell, without a page of usage before it.
+            parser_kwargs={"exit_on_error": False, "allow_abbrev": False, **{c: training_help(c) for c in TRAINING}},
             args=args,
         )
     except lightning_module("utilities.exceptions").MisconfigurationException as error:

@@ -37,7 +37,7 @@ class CIFAR10N(CIFAR10):
         augment: Whether to augment training images; None does.
         normalize: Whether to normalise inputs.
         split_seed: Seed of the validation split.
-        seed: Seed of the training order and augmentation.
+        seed: Seed of the training order and augmentation; None takes 0, in the command line ``seed_everything``.
         loader: ``"tensor"`` or ``"dataloader"``.
         num_workers: Worker processes of ``"dataloader"``.
         num_train: Only the first so many training samples; None takes all.
@@ -78,7 +78,7 @@ class CIFAR10N(CIFAR10):
         augment: bool | None = None,
         normalize: bool = True,
         split_seed: int = 0,
-        seed: int = 0,
+        seed: int | None = None,
         loader: str = "tensor",
         num_workers: int = 0,
         num_train: int | None = None,
@@ -138,7 +138,7 @@ class CIFAR100N(CIFAR100):
         augment: Whether to augment training images; None does.
         normalize: Whether to normalise inputs.
         split_seed: Seed of the validation split.
-        seed: Seed of the training order and augmentation.
+        seed: Seed of the training order and augmentation; None takes 0, in the command line ``seed_everything``.
         loader: ``"tensor"`` or ``"dataloader"``.
         num_workers: Worker processes of ``"dataloader"``.
         num_train: Only the first so many training samples; None takes all.
@@ -176,7 +176,7 @@ class CIFAR100N(CIFAR100):
         augment: bool | None = None,
         normalize: bool = True,
         split_seed: int = 0,
-        seed: int = 0,
+        seed: int | None = None,
         loader: str = "tensor",
         num_workers: int = 0,
         num_train: int | None = None,

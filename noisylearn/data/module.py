@@ -19,7 +19,7 @@ from noisylearn.data.dataloader import image_loader, image_transform
 from noisylearn.data.root import data_root
 from noisylearn.data.split import stratified_split
 from noisylearn.data.tensor_loader import TensorLoader
-from noisylearn.noise import NOISE_KINDS, NoisyLabels, make_noise
+from noisylearn.noise import NOISE_KINDS, NoisyLabels, expected_wrong_rate, make_noise
 
 _log = logging.getLogger(__name__)
 _AFTER_SETUP = {"clean_targets", "noisy_targets", "train_images", "train_rows", "val_rows", "test_images"}
@@ -39,7 +39,7 @@ class NoisyDataModule(LightningDataModule):
     Args:
         root: Folder of the data sets; None takes ``NOISYLEARN_DATA``, else ``data/``.
         noise: A kind of `noisylearn.noise.make_noise`, e.g. ``"symmetric"``, or ``"none"``.
-        noise_rate: Fraction of labels to corrupt, in ``[0, 1]``.
+        noise_rate: The fraction asked of the generator, in ``[0, 1]``; `wrong_rate` is what comes out.
         noise_seed: Seed of the noise and of the validation split.
         batch_size: Training samples per batch and process.
         eval_batch_size: The same for validation, test and prediction.
@@ -47,7 +47,7 @@ class NoisyDataModule(LightningDataModule):
         noisy_val: Whether the validation labels are the given ones; else they are clean.
         augment: Whether to augment training images; None does what is usual for the data set.
         normalize: Whether to subtract the mean and divide by the standard deviation; else inputs are in 0..1.
-        seed: Seed of the training order and augmentation.
+        seed: Seed of the training order and augmentation; None takes 0, in the command line ``seed_everything``.
         loader: ``"tensor"``, images on the training device (exact resume); ``"dataloader"``, PyTorch's on the CPU.
         num_workers: Worker processes of ``"dataloader"``.
         num_train: Only the first so many training samples; None takes all.
@@ -109,7 +109,7 @@ class NoisyDataModule(LightningDataModule):
         noisy_val: bool = True,
         augment: bool | None = None,
         normalize: bool = True,
-        seed: int = 0,
+        seed: int | None = None,
         loader: str = "tensor",
         num_workers: int = 0,
         num_train: int | None = None,
@@ -128,7 +128,7 @@ class NoisyDataModule(LightningDataModule):
         self.root = data_root(root)
         self.noise_kind = noise
         self.noise_rate = 0.0 if noise == "none" else check_probability("noise_rate", noise_rate)
-        self.noise_seed, self.seed = noise_seed, seed
+        self.noise_seed, self.seed = noise_seed, 0 if seed is None else seed
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.val_fraction, self.noisy_val = val_fraction, noisy_val
         self.augment = self.augment_by_default if augment is None else augment
@@ -157,6 +157,13 @@ class NoisyDataModule(LightningDataModule):
     def eval_names(self) -> list[str]:
         """Names of the loaders that `val_dataloader` returns, in order."""
         return ["val", "test"] if self.val_fraction else ["test"]
+
+    @property
+    def wrong_rate(self) -> float:
+        """Fraction of the given labels that is expected to be wrong: what methods that leave some out are told."""
+        if self.noise_kind not in NOISE_KINDS:  # human labels, whose rate is that of the wrong ones
+            return self.noise_rate
+        return expected_wrong_rate(self.noise_kind, self.noise_rate, self.num_classes)
 
     @property
     def noise(self) -> NoisyLabels:

@@ -125,6 +125,28 @@ def test_a_second_fit_does_not_overwrite_the_first(tmp_path: Path, monkeypatch: 
     assert rates == {"digits-crossentropy-0": 0.2, "digits-crossentropy-0-2": 0.3}
 
 
+def test_a_fit_into_a_run_folder_is_refused(
+    run: Path, evaluated: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = ["--model=ELR", "--model.backbone=mlp", "--data=Digits", *SMALL, *QUICK, f"--run={run}"]
+    resume = f"resume it with `--ckpt_path {run / 'checkpoints' / 'last.ckpt'}`"
+    for args in (again, evaluated[:2]):  # `evaluated` compares the files
+        assert main(["fit", *args]) == 1
+        told = f"noisylearn: the run folder '{run}' holds a run already: choose another `--run`, or {resume}\n"
+        assert capsys.readouterr().err == told
+
+
+# The copy has a folder of its own.
+@pytest.mark.filterwarnings("ignore:The dirpath has changed from:UserWarning")
+def test_a_run_goes_on_in_its_own_folder(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(run, tmp_path / "copied")
+    own = ["--config", str(run / "config.yaml"), f"--run={tmp_path / 'copied'}", "--trainer.max_epochs=3"]
+    assert main(["fit", *own, "--ckpt_path=last"]) == 0
+    assert "exists and is not empty" not in capsys.readouterr().err
+    assert [line["epoch"] for line in metrics(tmp_path / "copied")] == ["0", "1", "2"]
+    assert metrics(tmp_path / "copied")[:2] == metrics(run)
+
+
 def test_a_fit_without_checkpoints_saves_none(tmp_path: Path) -> None:
     args = ["--model=CrossEntropy", "--model.backbone=mlp", "--data=Digits", *SMALL, *QUICK]
     assert quietly("fit", *args, "--trainer.enable_checkpointing=false", "--run", str(tmp_path)) == 0
@@ -151,12 +173,17 @@ def test_what_the_data_knows_arrives_in_a_third_partys_method(tmp_path: Path) ->
     assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["method"] == "Method"
 
 
+@pytest.mark.parametrize("checkpoint", ["named", "the run folder's", "last"])
 @pytest.mark.parametrize("command", ["validate", "test"])
 def test_a_checkpoint_is_measured(
-    command: str, run: Path, evaluated: list[str], capsys: pytest.CaptureFixture[str]
+    command: str, checkpoint: str, run: Path, evaluated: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([command, *evaluated]) == 0
-    found = re.search(r"test_accuracy\D+([\d.]+)", capsys.readouterr().out)
+    args = {"named": evaluated, "the run folder's": evaluated[:2], "last": [*evaluated[:2], "--ckpt_path=last"]}
+    assert main([command, *args[checkpoint]]) == 0
+    out = capsys.readouterr().out
+    line = f"noisylearn {command}: the weights are those of {run / 'checkpoints' / 'last.ckpt'}"
+    assert (line in out.splitlines()) == (checkpoint != "named")
+    found = re.search(r"test_accuracy\D+([\d.]+)", out)
     assert found is not None
     last = json.loads((run / "result.json").read_text(encoding="utf-8"))["test_last"]
     assert float(found[1]) == pytest.approx(last, abs=1e-6)
@@ -184,6 +211,19 @@ def test_a_checkpoint_predicts_every_training_sample(run: Path, evaluated: list[
     assert table["probabilities"].to_pylist() == probabilities.tolist()
 
 
+def test_the_last_of_several_run_folders_counts(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = ["--config", str(run / "config.yaml")]
+    assert main(["test", *config, "--run", str(tmp_path)]) == 1
+    assert f"needs trained weights: the run folder '{tmp_path}' has no" in capsys.readouterr().err
+    assert main(["test", "--run", str(tmp_path), *config]) == 0
+    assert f"the weights are those of {run}" in capsys.readouterr().out
+
+
+def test_weights_of_another_method_do_not_fit(evaluated: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", *evaluated, "--model=CoTeaching"]) == 1
+    assert "noisylearn: the checkpoint's weights do not fit CoTeaching\n" in capsys.readouterr().err
+
+
 def test_report_prints_the_page_last(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = shutil.copytree(run, tmp_path / "copied")
     assert main(["report", str(copy)]) == 0
@@ -194,6 +234,54 @@ def test_report_prints_the_page_last(run: Path, tmp_path: Path, capsys: pytest.C
     assert main(["report", str(run), str(copy), "--out", str(other)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(other)
     assert other.is_file()
+    assert main(["report", str(run), "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "report.html")
+
+
+NO_DATA = {"none": None, "broken": "data: [", "without data": "model: ELR\n", "a list": "- a\n"}
+
+
+@pytest.mark.parametrize("case", NO_DATA)
+def test_a_report_without_a_configuration_has_no_images(
+    case: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = shutil.copytree(run, tmp_path / "copied") / "config.yaml"
+    config.unlink()
+    if NO_DATA[case] is not None:
+        config.write_text(NO_DATA[case], encoding="utf-8")
+    assert main(["report", str(config.parent)]) == 0
+    words = " ".join(capsys.readouterr().err.split())
+    assert f"the page has no images: {config} does not say on what data the run was made" in words
+    assert config.with_name("report.html").is_file()
+
+
+def test_a_third_partys_data_of_our_name_has_no_images(run: Path, tmp_path: Path) -> None:
+    config = shutil.copytree(run, tmp_path / "copied") / "config.yaml"
+    config.write_text("data: {class_path: theirs.Digits, init_args: {}}\n", encoding="utf-8")
+    assert main(["report", str(config.parent)]) == 0
+    assert '<img src="data:image/png' not in config.with_name("report.html").read_text(encoding="utf-8")
+
+
+NO_REPORT: dict[str, tuple[list[str], str]] = {
+    "no folder": (["nothere"], "`runs` must be run folders with a result.json, found none in nothere: "),
+    "no run": (["empty"], "`runs` must be run folders with a result.json, found none in empty: "),
+    "no place": (["mine", "--out", "file/page.html"], "the page 'file/page.html' cannot be written ("),
+}
+
+
+@pytest.mark.parametrize("case", NO_REPORT)
+def test_a_report_that_cannot_be_made_is_one_clear_error(
+    case: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("file").touch()
+    Path("mine").symlink_to(run)
+    args, message = NO_REPORT[case]
+    assert main(["report", *args]) == 1
+    (told,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("noisylearn: "))
+    assert told.removeprefix("noisylearn: ").startswith(message)
+    assert {file.name for file in tmp_path.iterdir()} == {"empty", "file", "mine"}
 
 
 WRONG: dict[str, tuple[list[str], str]] = {
@@ -211,7 +299,10 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "an optimizer": (["--model.optimizer=SDG"], "no optimizer `SDG`; did you mean `SGD`"),
     "a number of epochs": (["--trainer.max_epochs=abc"], "`--trainer.max_epochs`: Expected a <class 'int'>."),
     "a number of devices": (["--trainer.devices=0"], "value is not a valid input using cpu accelerator"),
-    "a configuration": (["--config=nothere.yaml"], "`--config`: File does not exist: "),
+    "a configuration": (
+        ["--config=nothere.yaml"],
+        "`--config` must name a YAML file, got 'nothere.yaml' (No such file",
+    ),
     "a checkpoint": (["--ckpt_path=nothere.ckpt"], "nothere.ckpt"),
     "a module of a third party": (["--model=nowhere.Method"], "`--model`: No module named 'nowhere'"),
     "a class of a third party": (["--model=tests.e2e.theirs.Methud"], "Methud"),
@@ -239,13 +330,8 @@ def test_a_wrong_value_is_one_clear_error(
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 @pytest.mark.parametrize("args", [["--model.optimizer=SDG"], ["--data.noise_rate=1.5"], ["--model.scheduler=StepLR"]])
-def test_a_start_that_fails_leaves_an_earlier_run_as_it_was(args: list[str], run: Path, evaluated: list[str]) -> None:
-    assert quietly("fit", *evaluated[:2], *args, "--run", str(run)) == 1  # `evaluated` compares the files
-
-
-def test_missing_model_and_data_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fit"]) == 1
-    assert "the following arguments are required: fit.data, fit.model" in capsys.readouterr().err
+def test_a_start_that_fails_leaves_an_earlier_run_as_it_was(args: list[str], evaluated: list[str]) -> None:
+    assert quietly("fit", *evaluated, *args) == 1  # `evaluated` compares the files
 
 
 def test_debugging_shows_where_an_error_came_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -73,6 +73,10 @@ MISSPELT: dict[str, tuple[list[str], str]] = {
     "a list": (["list", "signal"], "no list `signal`; did you mean `signals`"),
     "an option of the demo": (["demo", "--epohcs", "2"], "no option `--epohcs`; did you mean `--epochs`"),
     "an option of the report": (["report", "run", "--ot", "x"], "no option `--ot`; did you mean `--out`"),
+    "a part of an option of the demo": (["demo", "--epoch", "2"], "no option `--epoch`; did you mean `--epochs`"),
+    "a part of an option of the report": (["report", "run", "--ou=x"], "no option `--ou`; did you mean `--out`"),
+    "a part of an option": ([*ELR, "--reduc=true"], "no option `--reduc`; did you mean `--reduced`"),
+    "a logger": ([*ELR, "--trainer.logger=CSVLoger"], "no logger `CSVLoger`; did you mean `CSVLogger`"),
 }
 
 CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
@@ -92,6 +96,30 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an option": ({"seed_everthing": 3}, "no option `--seed_everthing`; did you mean `--seed_everything`"),
 }
+# What is missing, in a folder without any run, and what the two lines begin with.
+MISSING: dict[str, tuple[list[str], str, str]] = {
+    "method and data": (
+        ["fit"],
+        "`noisylearn fit` needs `--model` and `--data`: e.g. --model ELR",
+        "known: `noisylearn",
+    ),
+    "the data": (
+        ["test", "--model=ELR"],
+        "`noisylearn test` needs `--data`: e.g. --model ELR",
+        "known: `noisylearn list",
+    ),
+    "the method of an overlay": (
+        ["fit", "--recipe", "cifar10n/small"],
+        "`noisylearn fit` needs `--model`: e.g. ",
+        "known: `noisylearn list methods`",
+    ),
+    "an argument of the logger": (
+        [*ELR, "--trainer.logger", "TensorBoardLogger"],
+        "the logger TensorBoardLogger needs `save_dir`",
+        "e.g. --trainer.logger TensorBoardLogger --trainer.logger.save_dir ",
+    ),
+}
+UNTRAINED = ("validate", "test", "predict")
 # Taken from the data when the classes are made, so that what is given here would be dropped without a word.
 LINKED = {
     "num_classes": "leave it out",
@@ -135,7 +163,10 @@ def answer(tmp_path_factory: pytest.TempPathFactory) -> Ask:
     commands |= {("misspelt", name): argv for name, (argv, _) in MISSPELT.items()}
     commands |= _config_commands(tmp_path_factory.mktemp("configs"))
     commands |= {("linked", n): ["fit", "--model", "CoTeaching", f"--model.{n}", "1"] for n in LINKED}
+    commands |= {("missing", name): argv for name, (argv, *_) in MISSING.items()}
+    commands |= {("untrained", name): [name, *ELR[1:]] for name in UNTRAINED}
     commands |= {("list", name): ["list", name] for name in (*LISTS, "recipes")}
+    commands |= {"nothing": []}
     commands |= {flag: [flag] for flag in ("--help", "--version")}
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT],
@@ -181,6 +212,21 @@ def test_an_argument_that_the_data_decides_is_refused(name: str, answer: Ask) ->
     assert two_lines(answer(("linked", name))) == expected
 
 
+@pytest.mark.parametrize("case", MISSING)
+def test_what_is_missing_gets_two_lines(case: str, answer: Ask) -> None:
+    lines = two_lines(answer(("missing", case)))
+    for line, expected in zip(lines, MISSING[case][1:], strict=True):
+        assert line.removeprefix("noisylearn: ").startswith(expected)
+
+
+@pytest.mark.parametrize("command", UNTRAINED)
+def test_untrained_weights_are_not_measured(command: str, answer: Ask) -> None:
+    found = answer(("untrained", command))
+    way_out = "name a fit's folder with `--run`, or a checkpoint with `--ckpt_path`"
+    assert (found.status, found.out) == (1, "")
+    assert found.err == f"noisylearn: `noisylearn {command}` needs trained weights: {way_out}\n"
+
+
 def names_in(table: str) -> set[str]:
     """The names of a printed list: what begins a line after the header; the rest of an entry is indented."""
     return {line.split()[0] for line in table.splitlines()[1:] if not line.startswith(" ")}
@@ -214,6 +260,7 @@ def test_help_names_every_command_and_shows_how(answer: Ask) -> None:
     for command in ("fit", "validate", "test", "predict", "demo", "list", "report"):
         assert f"\n    {command} " in found.out
     assert "noisylearn fit --recipe cifar10n/elr" in found.out
+    assert answer("nothing") == found
     assert answer("--version").out.startswith("noisylearn ")
 
 

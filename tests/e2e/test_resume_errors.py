@@ -78,6 +78,15 @@ def test_a_missing_checkpoint(command: str, run: Path, capsys: pytest.CaptureFix
     assert contents(run) == before
 
 
+@pytest.mark.parametrize("inside", ["", "checkpoints"])
+def test_a_folder_is_no_checkpoint(inside: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, folder = contents(run), run / inside
+    there = ", ".join(str(run / "checkpoints" / name) for name in ("epoch=0.ckpt", "last.ckpt"))
+    said = fails(["fit", f"--config={run / 'config.yaml'}", f"--ckpt_path={folder}"], capsys)
+    assert said == f"`--ckpt_path` must name a checkpoint, got the folder '{folder}': there is {there}"
+    assert contents(run) == before
+
+
 @pytest.mark.parametrize("name", ["best", "last", "registry:mine", "s3://bucket/last.ckpt", "."])
 def test_what_only_lightning_can_look_for_is_left_to_it(name: str) -> None:
     check_checkpoint(name)

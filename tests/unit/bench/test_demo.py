@@ -100,3 +100,10 @@ def test_the_demo_runs_the_recipes_as_they_are_published(checkout: Path) -> None
 def test_a_demo_without_epochs_is_refused(epochs: int, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"`epochs` must be at least 1, got {epochs}"):
         run_demo(tmp_path, succeed, epochs=epochs, console=Console(file=io.StringIO()))
+
+
+@pytest.mark.parametrize("inside", ["file", "file/deeper"])
+def test_a_demo_without_a_folder_is_refused(inside: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"`out` must be a folder, got '.*file.*' \(.*\): choose another"):
+        run_demo(tmp_path / inside, succeed, console=Console(file=io.StringIO()))

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from noisylearn.bench import Job
+from noisylearn.bench.job import holds_run
 from noisylearn.bench.recipes import merge
 
 CONFIG = {"model": {"class_path": "ELR", "init_args": {"lam": 3.0}}, "seed_everything": 0}
@@ -62,3 +63,51 @@ def test_the_configuration_is_written_with_the_run_folder(tmp_path: Path) -> Non
     file = Job(tmp_path / "new" / "elr-0", CONFIG).write()
     assert file.parent == tmp_path / "new" / "elr-0"
     assert yaml.safe_load(file.read_text(encoding="utf-8")) == {**CONFIG, "run": str(file.parent)}
+
+
+@pytest.mark.parametrize("name", ["result.json", "config.yaml", "checkpoints/last.ckpt"])
+def test_the_run_of_another_configuration_is_not_overwritten(name: str, tmp_path: Path) -> None:
+    theirs, mine = Job(tmp_path, merge(CONFIG, {"seed_everything": 1})), Job(tmp_path, CONFIG)
+    theirs.write()
+    mine.check_folder()  # nothing was made yet
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("{}", encoding="utf-8")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    for act in (mine.check_folder, mine.write):
+        with pytest.raises(FileExistsError, match=rf"'{tmp_path}' holds a run with other settings: .* another `--out`"):
+            act()
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+    theirs.check_folder()
+
+
+def test_a_run_that_no_job_made_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(FileExistsError, match="holds a run with other settings"):
+        Job(tmp_path, CONFIG).write()
+
+
+def test_what_an_unfinished_run_has_saved_stays(tmp_path: Path) -> None:
+    job = Job(tmp_path, CONFIG)
+    finish(job, completed=False)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    job.write()
+    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
+    assert not (tmp_path / "result.json").exists()  # it is that of an interruption
+
+
+@pytest.mark.parametrize("name", ["result.json", "job.json"])
+def test_a_file_that_was_cut_short_is_no_result(name: str, tmp_path: Path) -> None:
+    job = Job(tmp_path, CONFIG)
+    finish(job)
+    (tmp_path / name).write_text('{"comp', encoding="utf-8")
+    assert not job.done
+
+
+def test_a_folder_holds_a_run_from_its_first_file_on(tmp_path: Path) -> None:
+    Job(tmp_path, CONFIG).write()
+    assert not holds_run(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    assert holds_run(tmp_path)
+    assert not holds_run(tmp_path / "job.json")
+    assert not holds_run(tmp_path / "nothing")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from noisylearn import data, methods, models, signals
-from noisylearn._compat import Trainer
+from noisylearn._compat import Trainer, lightning_module
 from noisylearn.cli import catalog
 from noisylearn.cli.names import ABSTRACT, LINKED
 from noisylearn.models import BACKBONES, build_backbone
@@ -90,13 +90,22 @@ def size_in(text: str, **values: int) -> int:
     return sum(math.prod(int(values.get(factor, factor)) for factor in term) for term in terms)
 
 
+# What a signal cannot be made without, and what the list calls it.
+NEEDED: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
+    "NeighborDisagreement": ({"width": 3}, {"d": 3}),
+    "PredictionDepth": ({"widths": [3, 5]}, {"widths": 8}),
+}
+
+
 @pytest.mark.parametrize("name", sorted(public("signals")))
 def test_a_signals_state_is_that_of_its_columns(name: str) -> None:
     cls: Any = getattr(signals, name)
     defaults = {n: p.default for n, p in inspect.signature(cls).parameters.items() if n in taken(cls)}
+    needed, sizes = NEEDED.get(name, ({}, {}))
     for classes in (10, 11):
-        given = {"num_classes": classes} if "num_classes" in defaults else {}
-        assert size_in(cls.state, **{**defaults, "C": classes}) == cls(**given).bytes_per_sample
+        given = {**needed, **({"num_classes": classes} if "num_classes" in defaults else {})}
+        listed = cls.state.replace("(sum of widths)", "widths")
+        assert size_in(listed, **{**defaults, **sizes, "C": classes}) == cls(**given).bytes_per_sample
 
 
 @pytest.mark.parametrize("name", sorted(public("methods")))
@@ -111,12 +120,23 @@ def test_what_is_linked_are_arguments_that_the_data_knows() -> None:
     known = set().union(*(taken(cls) for cls in public("methods").values()))
     assert set(LINKED) <= known
     for cls in public("data").values():
-        assert all(hasattr(cls, name) or name in taken(cls) for name in LINKED if name != "noise_rate")
-        assert cls().noise_rate >= 0  # type: ignore[attr-defined]
+        assert all(hasattr(cls, name) for name in LINKED.values())
+        assert 0 <= cls().wrong_rate <= 1  # type: ignore[attr-defined]
 
 
 def test_the_trainers_arguments_are_the_trainers() -> None:
     assert catalog.trainer_arguments() == set(inspect.signature(Trainer.__init__).parameters) - {"self"}
+
+
+def test_the_loggers_are_lightnings_and_need_what_has_no_default() -> None:
+    module = lightning_module("loggers")
+    expected = {}
+    for name in set(module.__all__) - {"Logger"}:
+        parameters = inspect.signature(getattr(module, name)).parameters.values()
+        needed = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        expected[name] = tuple(p.name for p in needed)
+    assert catalog.loggers() == expected
+    assert expected["TensorBoardLogger"] == ("save_dir",)
 
 
 def test_the_networks_are_those_that_can_be_built() -> None:
@@ -160,14 +180,15 @@ class Own(mixins.Plain, Left):
 
 class Closed(Left):
     """Takes nothing else."""
-    def __init__(self, only): ...
+    def __init__(self, only, other=1, *, needed, free=None): ...
 '''
     (tmp_path / "rooms" / "a.py").write_text(source, encoding="utf-8")
     monkeypatch.setattr(catalog, "PACKAGE", tmp_path)
     assert [info.name for info in catalog.concrete("rooms", "Base")] == ["Closed", "Left", "Own"]
     assert [info.name for info in catalog.concrete("rooms", "Base", ("Left",))] == ["Closed", "Own"]
     assert catalog.arguments("Own", "rooms") == {"first", "second", "third", "fourth"}
-    assert catalog.arguments("Closed", "rooms") == {"only"}
+    assert catalog.arguments("Closed", "rooms") == {"only", "other", "needed", "free"}
+    assert catalog.classes("rooms")["Closed"].required == ("only", "needed")
     assert (catalog.fact("Own", "paper", "rooms"), catalog.fact("Own", "cost", "rooms")) == ("new", "cheap")
     assert catalog.fact("Own", "sizes", "rooms") is None
     assert catalog.classes("rooms")["Own"].summary == "Has no constructor of its own."

@@ -449,3 +449,14 @@ def test_label_names() -> None:
         ("worm", "non-insect_invertebrates"),
     ):
         assert coarse.class_names[CIFAR100_FINE_TO_COARSE[fine.class_names.index(name)]] == group
+
+
+def test_the_wrong_rate_is_what_comes_out() -> None:
+    from noisylearn.data import CIFAR10, CIFAR10N
+
+    assert CIFAR10(noise="pair_flip", noise_rate=0.3).wrong_rate == 0.3
+    assert CIFAR10(noise="none", noise_rate=0.3).wrong_rate == 0.0
+    assert CIFAR10(noise="asymmetric_cifar10", noise_rate=0.4).wrong_rate == 0.2
+    assert CIFAR10(noise="symmetric_inclusive", noise_rate=0.5).wrong_rate == pytest.approx(0.45)
+    worst = CIFAR10N(labels="worse")
+    assert worst.wrong_rate == worst.noise_rate > 0.4
