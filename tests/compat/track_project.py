@@ -1,160 +1,172 @@
-"""Run in a process of its own: tracks the plain project in every setting and prints what came out, as JSON.
+"""Runs every project in a process of its own, in every setting, and prints what came out, as JSON.
 
-    python track_project.py PROJECT_FILE
+    python track_project.py lightning.pytorch FOLDER
 
-The reference is independent of what is tested: a hook on the project's network writes down inputs and logits, and the
-first input feature of a sample is its number.
+The first argument is the name that Lightning is imported by. That takes seconds, so it is done once, before the
+processes are forked.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
-import math
+import multiprocessing
+import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import torch
-from torch import Tensor
 
-NUM_SAMPLES, NUM_CLASSES = 53, 4
+from tests.compat.comparing import equals_the_count, equals_the_slow_loop, trained_alike
+from tests.compat.documented import PAGE, applied, documented
+from tests.compat.kinds import KINDS, NUM_SAMPLES, logits_of_image, logits_of_text, true_labels
+from tests.compat.running import Fit, project_files, write
 
-
-def load_project(file: str) -> Any:
-    spec = importlib.util.spec_from_file_location("project", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["project"] = module  # its dataset is pickled by name where workers are spawned
-    spec.loader.exec_module(module)
-    return module
+EPOCHS = 3
+Cases = dict[str, Callable[[], Any]]
 
 
-# Before noisylearn, as in the project's own script.
-project: Any = load_project(sys.argv[1]) if __name__ == "__main__" else None
+class Project:
+    """A project, changed as the page says and run."""
 
-from noisylearn.callbacks import MemorizationMeter, SignalTracker, SignalWriter  # noqa: E402
-from tests.unit.signals.slow import check_scores, slow_scores  # noqa: E402
+    def __init__(self, name: str, namespace: str, folder: Path) -> None:
+        self.name, self.kind, self.namespace, self.folder = name, KINDS[name], namespace, folder
+        self.files, self.changes = project_files(name), documented(name)
 
-Steps = list[tuple[int, Tensor, Tensor, Tensor]]
+    def fit(self, label: str, files: dict[str, str], *further: str, **kind: Any) -> Fit:
+        return Fit(self.name, replace(self.kind, **kind), files, self.namespace, self.folder / label, further)
 
+    @cached_property
+    def untouched(self) -> Fit:
+        return self.fit("untouched", self.files)
 
-class Fit:
-    """A fit of the project with these callbacks, and what its network was really shown."""
+    @cached_property
+    def tracked(self) -> Fit:
+        return self.fit("tracked", applied(self.changes[0], self.files))
 
-    def __init__(self, callbacks: list[Any], loader: dict[str, Any], trainer: dict[str, Any], fits: int = 1) -> None:
-        torch.manual_seed(3)
-        self.module, self.steps = project.Classifier(), Steps()
-        self.loader = project.make_loader(**loader)
-        sampler = self.loader.batch_sampler.sampler
-        for number in range(fits):
-            self.epoch_offset = 3 * number
-            self.trainer = project.make_trainer(callbacks, **trainer)
-            handle = self.module.net.register_forward_hook(self.write_down)
-            self.trainer.fit(self.module, self.loader)
-            handle.remove()
-        assert self.loader.batch_sampler.sampler is sampler, "the loader's sampler was not put back"
-        assert "process_dataloader" not in vars(self.trainer.strategy), "the strategy is still shadowed"
-        for name, part in self.module.named_modules():
-            assert not part._forward_hooks, f"a hook is left on {name!r}"
-            assert not part._forward_pre_hooks, f"a hook is left on {name!r}"
+    # -- in every project ----------------------------------------------------------------------------------------------
 
-    def write_down(self, net: Any, args: Any, logits: Tensor) -> None:
-        index = args[0][:, 0].long()
-        epoch = self.epoch_offset + self.trainer.current_epoch
-        self.steps.append((epoch, index, logits.detach().clone(), self.loader.dataset.y[index]))
+    def trains_alike(self, fit: Fit) -> None:
+        assert not any(type(c).__module__.startswith("noisylearn") for c in self.untouched.trainer.callbacks)
+        trained_alike(self.untouched, fit)
+        assert fit.warnings <= self.untouched.warnings, fit.warnings - self.untouched.warnings
 
+    def is_tracked(self, fit: Fit) -> None:
+        total = equals_the_slow_loop(fit.callback("SignalTracker"), fit.passes, fit.given)
+        assert total > 0.9 * EPOCHS * NUM_SAMPLES
 
-def equals_the_slow_loop(loader: dict[str, Any], fits: int = 1, **trainer: Any) -> None:
-    tracker = SignalTracker()
-    fit = Fit([tracker], loader, trainer, fits)
-    assert tracker.signal_set is not None
-    expected = slow_scores(NUM_SAMPLES, NUM_CLASSES, fit.steps)
-    check_scores(tracker.scores(), tracker.signal_set.table.views()["n_seen"], expected)
-    total = sum(len(index) for _, index, _, _ in fit.steps)
-    assert sum(expected["n_seen"]) == total > 0
-    if loader.get("drop_last"):
-        assert total == fits * 3 * 48
-    if trainer.get("limit_train_batches") == 3:
-        assert total == fits * 3 * 24
+    # -- in some -------------------------------------------------------------------------------------------------------
 
+    def writes(self) -> None:
+        table = pq.read_table(self.tracked.folder / "signals.parquet")
+        assert table["given"].to_pylist() == self.tracked.given.tolist()
+        assert table["aum"].to_pylist() == self.tracked.callback("SignalTracker").scores()["aum"].tolist()
 
-def changes_nothing(loader: dict[str, Any], **trainer: Any) -> None:
-    clean = torch.zeros(NUM_SAMPLES, dtype=torch.int64)
-    bare = Fit([], loader, trainer)
-    tracked = Fit([SignalTracker(), MemorizationMeter(clean)], loader, trainer)
-    one, other = bare.module.state_dict(), tracked.module.state_dict()
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one), "tracking changed the weights"
-    loss = (fit.trainer.callback_metrics["train_loss"] for fit in (bare, tracked))
-    assert len(set(map(float, loss))) == 1, "tracking changed a metric"
+    def sweeps(self, logits_of: Callable[[Fit, int], torch.Tensor]) -> None:
+        fit = self.fit("swept", applied(self.changes[1], self.files))
+        self.trains_alike(fit)
+        margins = torch.zeros(NUM_SAMPLES, dtype=torch.float64)
+        fit.module.eval()
+        assert len(fit.weights) == EPOCHS
+        for weights in fit.weights:
+            fit.module.load_state_dict(weights)
+            for number, given in enumerate(fit.given.tolist()):
+                with torch.no_grad():
+                    z = logits_of(fit, number)[0].double().tolist()
+                margins[number] += (z[given] - max(v for k, v in enumerate(z) if k != given)) / EPOCHS
+        scores = fit.callback("SweepTracker").scores()
+        assert scores["given"].tolist() == fit.given.tolist()
+        torch.testing.assert_close(scores["aum"].double(), margins, rtol=1e-4, atol=1e-5)
 
+    def meters(self) -> None:
+        fit = self.fit("metered", applied(self.changes[1], self.files))
+        self.trains_alike(fit)
+        logged = float(fit.trainer.callback_metrics["memorized"])
+        equals_the_count(logged, fit.passes, fit.given, torch.from_numpy(true_labels()), EPOCHS - 1)
 
-def meters_and_writes(loader: dict[str, Any]) -> None:
-    given = project.Measurements().y
-    clean = torch.where(torch.arange(NUM_SAMPLES) % 3 == 0, (given + 1) % NUM_CLASSES, given)
-    clean[5] = -1
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "signals.parquet")
-        tracker = SignalTracker()
-        fit = Fit([tracker, MemorizationMeter(clean), SignalWriter(str(file))], loader, {})
-        table = pq.read_table(file)
-    assert table.num_rows == NUM_SAMPLES
-    assert table["given"].to_pylist() == given.tolist()
-    assert table["aum"].to_pylist() == tracker.scores()["aum"].tolist()
-    wrong = memorized = 0
-    for epoch, index, logits, target in fit.steps:
-        for i, z, y in zip(index.tolist(), logits, target.tolist(), strict=True):
-            if epoch == 2 and clean[i] >= 0 and clean[i] != y:
-                wrong += 1
-                memorized += int(z.argmax()) == y
-    logged = float(fit.trainer.callback_metrics["memorized"])
-    assert 0 < wrong < NUM_SAMPLES
-    assert math.isclose(logged, memorized / wrong, rel_tol=1e-6), (logged, memorized / wrong)
+    def is_told(self, argument: str) -> None:
+        """Without an argument that the page gives, the error is one that the page shows."""
+        change, arguments = self.changes[0], self.kind.arguments
+        assert (argument in change) != (argument in arguments)
+        files, message = applied(change.replace(argument, ""), self.files), "nothing was told"
+        try:
+            self.fit("told", files, arguments=tuple(a for a in arguments if a != argument))
+        except ValueError as error:
+            message = str(error)
+        assert f"\n{message}\n" in PAGE.read_text(encoding="utf-8"), message
 
+    def in_settings_of_its_own(self) -> Cases:
+        """The plain project's loaders and Trainers are made by functions, which are called here with many options."""
+        from tests.compat import plain_settings
 
-def several_at_once(loader: dict[str, Any]) -> None:
-    trackers = [SignalTracker(name="a"), SignalTracker(["Margin"], name="b")]
-    Fit(list(trackers), loader, {})
-    one, other = (tracker.scores()["aum"] for tracker in trackers)
-    assert torch.equal(one, other)
+        write(self.files, self.namespace, self.folder / "module")
+        sys.path.insert(0, str(self.folder / "module"))
+        project = importlib.import_module("plain_project")
+        return {label: partial(act, project) for label, act in plain_settings.cases().items()}
 
-
-def cases() -> dict[str, Callable[[], None]]:
-    out: dict[str, Callable[[], None]] = {}
-    for workers in (0, 2):
-        some = {"num_workers": workers}
-        out |= {
-            f"{workers} workers": lambda s=some: equals_the_slow_loop(s),
-            f"{workers} workers, drop_last": lambda s=some: equals_the_slow_loop({**s, "drop_last": True}),
-            f"{workers} workers, limit_train_batches": lambda s=some: equals_the_slow_loop(s, limit_train_batches=3),
-            f"{workers} workers, accumulation": lambda s=some: equals_the_slow_loop(s, accumulate_grad_batches=2),
-            f"{workers} workers, fit twice": lambda s=some: equals_the_slow_loop(s, fits=2),
-            f"{workers} workers, nothing changed": lambda s=some: changes_nothing(s),
+    def cases(self) -> Cases:
+        """What is tried, by name."""
+        out: Cases = {
+            "untouched": lambda: self.untouched,  # first: some warnings come once a process
+            "as documented": lambda: self.is_tracked(self.tracked),
+            "nothing changed": lambda: self.trains_alike(self.tracked),
         }
-    persistent = {"num_workers": 2, "persistent_workers": True}
-    return out | {
-        "persistent workers": lambda: equals_the_slow_loop(persistent),
-        "meter and file": lambda: meters_and_writes({}),
-        "several trackers": lambda: several_at_once({}),
-    }
+        changed = applied(self.changes[0], self.files)
+        for further in self.kind.settings:
+            label = " ".join(further)
+            out[label] = lambda label=label, further=further: self.is_tracked(self.fit(label, changed, *further))
+        if self.name == "plain":
+            return out | {"file": self.writes} | self.in_settings_of_its_own()
+        line = "--trainer.callbacks+=noisylearn.SignalTracker"
+        some: dict[str, Cases] = {
+            "manual": {"error": lambda: self.is_told('logits="head"')},
+            "torchvision": {"sweep": lambda: self.sweeps(logits_of_image)},
+            "timm": {"error": lambda: self.is_told("--no-prefetcher")},
+            "hugging_face": {"sweep": lambda: self.sweeps(logits_of_text)},
+            "cli": {"meter": self.meters, line: lambda: self.is_tracked(self.fit("line", self.files, line))},
+        }
+        return out | some.get(self.name, {})
+
+
+def run(name: str, namespace: str, folder: Path) -> None:
+    """Run a project in its settings and write what came out."""
+    if find_spec("transformers") is None:
+        from tests.compat import stand_in_transformers
+
+        sys.modules["transformers"] = stand_in_transformers
+    results = {}
+    for case, act in Project(name, namespace, folder / name).cases().items():
+        try:
+            act()
+            results[case] = "ok"
+        except Exception:  # noqa: BLE001  reported to the test, which fails on it
+            results[case] = traceback.format_exc()
+    folder.joinpath(f"{name}.json").write_text(json.dumps(results), encoding="utf-8")
 
 
 def main() -> None:
-    results = {}
-    for name, act in cases().items():
-        try:
-            act()
-            results[name] = "ok"
-        except Exception:  # noqa: BLE001  reported to the test, which fails on it
-            results[name] = traceback.format_exc()
-    namespaces = [n for n in ("pytorch_lightning", "lightning") if n in sys.modules]
-    print(json.dumps({"results": results, "project": project.pl.__name__, "loaded": namespaces}))
+    """Run the projects one after the other."""
+    namespace, folder = sys.argv[1], Path(sys.argv[2])
+    os.environ |= {"PL_TRAINER_ACCELERATOR": "cpu", "PL_TRAINER_ENABLE_PROGRESS_BAR": "False"}
+    lightning = importlib.import_module(namespace)
+    context = multiprocessing.get_context("fork")
+    results: dict[str, dict[str, str]] = {}
+    for name in KINDS:
+        process = context.Process(target=run, args=(name, namespace, folder))
+        process.start()
+        process.join()
+        file = folder / f"{name}.json"
+        ended = {"all": f"the process ended with {process.exitcode}"}
+        results[name] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else ended
+    transformers = "itself" if find_spec("transformers") else "a stand-in"
+    print(json.dumps({"results": results, "lightning": lightning.__version__, "transformers": transformers}))
 
 
 if __name__ == "__main__":

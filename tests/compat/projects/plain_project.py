@@ -1,4 +1,4 @@
-"""A Lightning project as people write them. It knows nothing of noisylearn; the tests add a callback, and no more."""
+"""A Lightning project as people write them: a training step that returns its loss."""
 
 import pytorch_lightning as pl
 import torch
@@ -55,3 +55,12 @@ def make_trainer(callbacks, **options):
         enable_model_summary=False,
         **options,
     )
+
+
+def main():
+    trainer = make_trainer([])
+    trainer.fit(Classifier(), make_loader())
+
+
+if __name__ == "__main__":
+    main()
