@@ -65,6 +65,7 @@ class LogitsFinder:
             if self._active and self._listens():
                 self._depth -= 1
                 if self._depth == 0:  # an inner module's output is its owner's business
+                    output = getattr(output, "logits", output)  # the output object of a Hugging Face model
                     self._outputs.append((name, output.detach() if isinstance(output, Tensor) else output))
 
         return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]

@@ -60,6 +60,7 @@ class StepReader:
         self._finder: LogitsFinder | None = None
         self._features_finder: FeaturesFinder | None = None
         self._learning_rate = 0.0
+        self._submodules = ""
         self._automatic = self._single_logit = self._checked = False
 
     def attach(self, trainer: Any) -> None:
@@ -79,6 +80,7 @@ class StepReader:
         """Listen for the logits of the step that follows."""
         self._automatic = bool(module.automatic_optimization)
         names = dict(module.named_modules()) if not self._checked else {}
+        self._submodules = ", ".join(name for name in names if name)
         if not self._checked and self._finder is None:
             name = self._logits
             if name is None or (isinstance(name, str) and name in names):
@@ -150,7 +152,7 @@ class StepReader:
         if name == "features" and key is not None:
             raise ValueError(
                 f"`features`: {key!r} is neither a key of training_step's output, which is {describe(outputs)}, "
-                "nor a submodule: pass one of those, or a callable"
+                f"nor a submodule ({self._submodules}): pass one of those, or a callable"
             )
         return None  # the signal set says who needs it, and the way out
 
@@ -211,7 +213,7 @@ class StepReader:
         if self._finder is None:
             raise ValueError(
                 f"`logits`: {key!r} is neither a key of training_step's output, which is {describe(outputs)}, "
-                "nor a submodule: pass one of those, or a callable"
+                f"nor a submodule ({self._submodules}): pass one of those, or a callable"
             )
         # One wait for the device, on the first batch of a fit only.
         classes = int(targets.max()) + 1 if not self._checked and targets.numel() == len(targets) else 2

@@ -121,7 +121,7 @@ class SweepReader:
                     logits = self._logits(module, batch)
                 else:
                     extras = {"network": network, "inputs": self.input_of(batch)}
-                    logits = network(extras["inputs"])
+                    logits = _run(network, extras["inputs"], module, batch)
                 _check_logits(logits, len(targets))
                 if features is not None:
                     extras["features"] = features.end_step(logits)
@@ -175,6 +175,16 @@ class SweepReader:
                 )
             return batch[key]
         return batch[0]
+
+
+def _run(network: nn.Module, inputs: Any, module: Any, batch: Any) -> Any:
+    try:
+        return network(inputs)
+    except TypeError as error:  # most likely a forward that takes other arguments
+        raise ValueError(
+            f"`logits`: {type(network).__name__} of {type(module).__name__} could not be called with one input "
+            f"({error}); the batch is {describe(batch)}: pass `logits=lambda module, batch: ...`"
+        ) from error
 
 
 def _has_forward(module: Any) -> bool:

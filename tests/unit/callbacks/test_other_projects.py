@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from noisylearn.callbacks import SignalTracker
+from noisylearn.callbacks import SignalTracker, SweepTracker
 from noisylearn.signals import Margin, Observation, Score, Signal
 from noisylearn.tables import Column, Views
 from tests.unit.callbacks.small import C, Module, N, X, Y, dataset, fit, loader
@@ -276,3 +276,52 @@ def test_one_signal_or_one_name_needs_no_list() -> None:
         tracker = SignalTracker(signals)
         fit([tracker])
         assert list(tracker.scores()) == ["given", "aum"]
+
+
+class Output:
+    """What a Hugging Face model returns."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+
+class Wrapped(nn.Linear):
+    def forward(self, x: Tensor) -> Output:  # type: ignore[override]
+        return Output(super().forward(x))
+
+
+def test_an_output_object_has_its_logits_taken() -> None:
+    class Takes(Module):
+        def __init__(self) -> None:
+            super().__init__(Wrapped(1, C))
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return nn.functional.cross_entropy(self.net(batch[0] / N).logits, batch[1])
+
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            pass
+
+    for logits in (None, "net"):
+        tracker = SignalTracker(logits=logits)
+        fit([tracker], module=Takes())
+        assert tracker.scores()["given"].tolist() == Y.tolist()
+
+
+def test_a_misspelt_name_lists_the_submodules() -> None:
+    with pytest.raises(
+        ValueError, match=r"'nett' is neither a key .*, nor a submodule \(net, net.0, net.1, net.2\): pass"
+    ):
+        fit([SignalTracker(logits="nett")], module=Deep())
+
+
+def test_a_sweep_of_a_forward_with_other_arguments_says_what_to_pass() -> None:
+    class Keywords(Module):
+        def forward(self, *, x: Tensor) -> Tensor:
+            logits: Tensor = self.net(x / N)
+            return logits
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return nn.functional.cross_entropy(self(x=batch[0]), batch[1])
+
+    with pytest.raises(ValueError, match=r"could not be called with one input .*: pass `logits=lambda module, batch"):
+        fit([SweepTracker("Margin")], module=Keywords(), limit_val_batches=0)
