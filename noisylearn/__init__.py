@@ -19,25 +19,36 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from noisylearn.callbacks import (
+        Curriculum,
+        EarlyMemorizationStop,
         ExactResume,
         GracefulStop,
+        LabelCanaries,
+        LabelRefurbisher,
+        LossAttackMeter,
         MemorizationMeter,
         ResultWriter,
+        SamplePruner,
+        SampleReweighter,
         SignalTracker,
         SignalWriter,
+        Susceptibility,
+        SweepTracker,
     )
     from noisylearn.data import Batch, IndexedDataset, NoisyDataModule, TensorLoader
     from noisylearn.methods import ELR, CoTeaching, CrossEntropy, NoisyLearner, SmallLoss
-    from noisylearn.signals import Observation, Signal, SignalSet
+    from noisylearn.signals import Observation, Signal, SignalSet, suspicion
     from noisylearn.tables import Column, SampleTable
 
 _HOME = {
     "callbacks": (
-        "ExactResume", "GracefulStop", "MemorizationMeter", "ResultWriter", "SignalTracker", "SignalWriter",
+        "Curriculum", "EarlyMemorizationStop", "ExactResume", "GracefulStop", "LabelCanaries", "LabelRefurbisher",
+        "LossAttackMeter", "MemorizationMeter", "ResultWriter", "SamplePruner", "SampleReweighter",
+        "SignalTracker", "SignalWriter", "Susceptibility", "SweepTracker",
     ),
     "data": ("Batch", "IndexedDataset", "NoisyDataModule", "TensorLoader"),
     "methods": ("ELR", "CoTeaching", "CrossEntropy", "NoisyLearner", "SmallLoss"),
-    "signals": ("Observation", "Signal", "SignalSet"),
+    "signals": ("Observation", "Signal", "SignalSet", "suspicion"),
     "tables": ("Column", "SampleTable"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -59,20 +70,30 @@ __all__ = [
     "CoTeaching",
     "Column",
     "CrossEntropy",
+    "Curriculum",
+    "EarlyMemorizationStop",
     "ExactResume",
     "GracefulStop",
     "IndexedDataset",
+    "LabelCanaries",
+    "LabelRefurbisher",
+    "LossAttackMeter",
     "MemorizationMeter",
     "NoisyDataModule",
     "NoisyLearner",
     "Observation",
     "ResultWriter",
+    "SamplePruner",
+    "SampleReweighter",
     "SampleTable",
     "Signal",
     "SignalSet",
     "SignalTracker",
     "SignalWriter",
     "SmallLoss",
+    "Susceptibility",
+    "SweepTracker",
     "TensorLoader",
     "__version__",
+    "suspicion",
 ]
