@@ -12,6 +12,7 @@ from noisylearn._checks import check_labels, check_positive_int
 
 EXTRAS = ("features", "peer_logits", "selected", "learning_rate")
 """What an observation may hold beside the logits, one row per sample in each."""
+FEW_CLASSES = 32
 _ROWS = {"peer_logits": -2, "selected": -1}
 """The dimension of the samples, where it is not the first."""
 
@@ -150,6 +151,9 @@ class Observation:
     @cached_property
     def log_probs(self) -> Tensor:
         """``(B, C)`` log-softmax of the logits."""
+        if self.logits.device.type == "cpu" and self.logits.shape[1] < FEW_CLASSES:
+            # Over few classes a CPU's kernel goes value by value; over many samples it uses its vectors.
+            return self.logits.t().contiguous().log_softmax(0).t()
         return self.logits.log_softmax(1)
 
     @cached_property
