@@ -12,11 +12,14 @@ from noisylearn.callbacks.prediction_writer import PredictionWriter, prediction_
 from noisylearn.callbacks.result_writer import ResultWriter
 from noisylearn.callbacks.sample_pruner import SamplePruner
 from noisylearn.callbacks.sample_reweighter import SampleReweighter
+from noisylearn.callbacks.signal_history import SignalHistory, read_history
+from noisylearn.callbacks.signal_logger import SignalLogger
 from noisylearn.callbacks.signal_table import signal_table
 from noisylearn.callbacks.signal_tracker import SignalTracker
 from noisylearn.callbacks.signal_writer import SignalWriter
 from noisylearn.callbacks.susceptibility import Susceptibility
 from noisylearn.callbacks.sweep_tracker import SweepTracker
+from noisylearn.callbacks.watch import watch
 
 __all__ = [
     "Curriculum",
@@ -31,11 +34,15 @@ __all__ = [
     "ResultWriter",
     "SamplePruner",
     "SampleReweighter",
+    "SignalHistory",
+    "SignalLogger",
     "SignalTracker",
     "SignalWriter",
     "Stopped",
     "Susceptibility",
     "SweepTracker",
     "prediction_table",
+    "read_history",
     "signal_table",
+    "watch",
 ]

@@ -42,6 +42,7 @@ class LabelCanaries(ObservingCallback):
         logits: As in `SignalTracker`.
         loader: As in `SignalTracker`.
         num_samples: As in `SignalTracker`.
+        ignore_index: As in `SignalTracker`; such samples keep it.
 
     Raises:
         ValueError: ``fraction`` is out of range, or ``target`` a function.
@@ -61,8 +62,10 @@ class LabelCanaries(ObservingCallback):
         logits: Key | None = None,
         loader: str | int | None = None,
         num_samples: int | None = None,
+        ignore_index: int | None = None,
     ) -> None:
-        super().__init__(index, target, logits, num_samples, loader=loader)
+        super().__init__(index, target, logits, num_samples, loader=loader, ignore_index=ignore_index)
+        self._ignored = ignore_index
         check_probability("fraction", fraction, "pass e.g. 0.02")
         if not 0 < fraction <= 0.2:
             raise ValueError(f"`fraction` must be in (0, 0.2], got {fraction}: more would be training on noise")
@@ -131,7 +134,8 @@ class LabelCanaries(ObservingCallback):
                 callback.planted = Planted(rows, torch.zeros_like(shift) if swept else shift, self._classes)
 
     def _flip(self, index: Tensor, targets: Tensor) -> Tensor:
-        return (targets + self._shift[index]) % self._classes
+        flipped = (targets + self._shift[index]) % self._classes
+        return flipped if self._ignored is None else torch.where(targets == self._ignored, targets, flipped)
 
     # -- measuring ---------------------------------------------------------------------------------------------------
 

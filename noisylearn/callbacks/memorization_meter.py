@@ -55,6 +55,9 @@ class MemorizationMeter(ObservingCallback):
         index: As in `SignalTracker`.
         target: As in `SignalTracker`.
         logits: As in `SignalTracker`.
+        num_samples: As in `SignalTracker`.
+        loader: As in `SignalTracker`.
+        ignore_index: As in `SignalTracker`.
 
     Example:
         >>> MemorizationMeter(clean_targets=[0, 1, 1]).state_key
@@ -67,8 +70,11 @@ class MemorizationMeter(ObservingCallback):
         index: Key | None = None,
         target: Key | None = None,
         logits: Key | None = None,
+        num_samples: int | None = None,
+        loader: str | int | None = None,
+        ignore_index: int | None = None,
     ) -> None:
-        super().__init__(index, target, logits)
+        super().__init__(index, target, logits, num_samples, loader=loader, ignore_index=ignore_index)
         self._clean_given = clean_targets
         self._all_clean = torch.empty(0)
         self._clean: Tensor | None = None

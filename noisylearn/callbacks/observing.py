@@ -85,8 +85,8 @@ class ObservingCallback(PerSampleCallback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Number this fit's epochs on from the last one's, unless it resumes a checkpoint."""
-        if self._resumed:
-            self._drop_partial_epoch()
+        if self._resumed is not None:
+            self._take_up_epoch(self._resumed)
         self._begin_fit(trainer, pl_module.device)
         self._checked = False
 
@@ -133,15 +133,16 @@ class ObservingCallback(PerSampleCallback):
 
     def _prepare(self, trainer: Any, obs: Observation) -> None:
         """Make and check the table at a fit's first observation."""
-        self._by_position = self._reader.recorded
+        self.by_position = self._reader.recorded
         loader = self._reader.recorder.tracked_loader()
         self._prepare_rows(trainer, loader, obs.logits.shape[1], obs.logits.device)
         self._checked = True
 
-    def _drop_partial_epoch(self) -> None:
-        """Without a stateful loader the interrupted epoch starts anew in another order."""
+    def _take_up_epoch(self, saved: dict[str, Any]) -> None:
+        """Go on with the unfinished epoch where the loader does; else it starts anew, in another order."""
         assert self.signal_set is not None
         if hasattr(self._reader.recorder.tracked_loader(), "load_state_dict"):
+            self.signal_set.load_state_dict(saved)  # warns of the rows that other processes had not committed
             return
         dropped = self.signal_set.table.discard_staged()
         self._uncommitted = False

@@ -32,6 +32,7 @@ class PerSampleCallback(Callback):
         signal_set: The signals and their table; None before the first observation.
         dataset_index: For each row, its position in the innermost dataset, where the loader's is a chain of
             ``Subset``s; None where it is not, and where the batches carry the index themselves.
+        by_position: Whether rows are positions in the training loader's dataset, not numbers that batches carry.
         keys: The samples' own names, where batches carry strings instead of row numbers.
         planted: Labels that another callback has replaced on purpose (`LabelCanaries`); exports take that back.
     """
@@ -39,7 +40,7 @@ class PerSampleCallback(Callback):
     def __init__(self, num_samples: int | None = None) -> None:
         super().__init__()
         self._num_samples = num_samples
-        self._by_position = False  # rows are positions in the loader's dataset, not numbers that batches carry
+        self.by_position = False  # rows are positions in the loader's dataset, not numbers that batches carry
         self.signal_set: SignalSet | None = None
         self.dataset_index: list[int] | None = None
         self.keys = RowKeys()
@@ -48,7 +49,8 @@ class PerSampleCallback(Callback):
         self._num_classes = 0
         self._epoch_offset = 0
         self._last_epoch = -1
-        self._uncommitted = self._resumed = False
+        self._uncommitted = self._added = False
+        self._resumed: dict[str, Any] | None = None  # the checkpoint's table, until the fit that goes on from it begins
 
     def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
         """Return the signals to feed; called at the first observation or when a checkpoint is loaded."""
@@ -97,11 +99,22 @@ class PerSampleCallback(Callback):
         """Number this fit's epochs on from the last one's, unless it resumes a checkpoint."""
         if self.signal_set is not None:
             self.signal_set.to(device)
-        if not self._resumed:
+        elif self._added and trainer.is_global_zero and self._has_missed(trainer):
+            warnings.warn(
+                f"{self.state_key} is not in the checkpoint: what it measures begins in mid-run, with epoch "
+                f"{trainer.current_epoch}. Resume with the callbacks of the checkpoint to have it from the start",
+                stacklevel=2,
+            )
+        self._added = False
+        if self._resumed is None:
             self._commit(self._last_epoch + 1)  # what an interrupted fit has left is an epoch of its own
             if self._last_epoch >= trainer.current_epoch + self._epoch_offset:
                 self._epoch_offset = self._last_epoch + 1 - trainer.current_epoch
-        self._resumed = False
+        self._resumed = None
+
+    def _has_missed(self, trainer: Any) -> bool:
+        """Whether there has been something to observe before this fit."""
+        return bool(trainer.current_epoch > self.first_epoch or (self.first_epoch == 0 and trainer.global_step > 0))
 
     def _epoch(self, trainer: Any) -> int:
         return int(trainer.current_epoch) + self._epoch_offset
@@ -145,7 +158,7 @@ class PerSampleCallback(Callback):
                 f"this {type(self).__name__} has rows for {self.signal_set.table.num_samples} samples, but the "
                 f"training set has {size}: use a new one, or resume with the training set of the checkpoint"
             )
-        if self._by_position:
+        if self.by_position:
             self.dataset_index, self._dataset_size = source_index(loader.dataset), len(innermost(loader.dataset))
 
     def rows_at(self, positions: Tensor, dataset: Any) -> Tensor:
@@ -155,7 +168,7 @@ class PerSampleCallback(Callback):
             positions: ``(K,)`` int64.
             dataset: That dataset.
         """
-        chain = None if self._by_position else source_index(dataset)
+        chain = None if self.by_position else source_index(dataset)
         return positions if chain is None else torch.tensor(chain)[positions]
 
     def _make_room(self) -> None:
@@ -172,7 +185,7 @@ class PerSampleCallback(Callback):
         if len(self.keys):
             return max(FIRST_KEYS, len(self.keys))
         dataset = getattr(loader, "dataset", None)
-        if not self._by_position:  # a Subset hands on the positions that the dataset inside gives
+        if not self.by_position:  # a Subset hands on the positions that the dataset inside gives
             dataset = innermost(dataset)
         if isinstance(dataset, Sized):
             return len(dataset)
@@ -251,6 +264,10 @@ class PerSampleCallback(Callback):
             "last_epoch": self._last_epoch,
         }
 
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Note whether the checkpoint knows this callback."""
+        self._added = self.state_key not in checkpoint["callbacks"]
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what `state_dict` returned.
 
@@ -260,10 +277,11 @@ class PerSampleCallback(Callback):
         signals = state_dict["signals"]
         self._num_classes = state_dict["num_classes"]
         self.signal_set = self.build_signals(signals["num_samples"], self._num_classes)
-        self.signal_set.load_state_dict(signals)
+        # Of other processes' uncommitted rows it is told when the loader is known, see `ObservingCallback`.
+        self.signal_set.load_state_dict({**signals, "world_size": 1})
         self.keys.restore(state_dict["keys"])
         self.planted = None if state_dict["planted"] is None else Planted(**state_dict["planted"])
         self._epoch_offset, self._last_epoch = state_dict["epoch_offset"], state_dict["last_epoch"]
         # Rows that were staged when the checkpoint was made are committed with the rest of their epoch.
         self._uncommitted = bool((signals["staged_int"] != 0).any())
-        self._resumed = True
+        self._resumed = signals

@@ -101,10 +101,10 @@ class ResultWriter(Callback):
         self._seconds, self._started = seconds, None
         data = trainer.datamodule
         method = type(pl_module).__name__
-        data_name = getattr(data, "name", None) or type(data).__name__
+        data_name = getattr(data, "name", None) or (type(data).__name__ if data is not None else None)
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
         result = {
-            "cell": self.cell or f"{data_name}/{method}",
+            "cell": self.cell or (f"{data_name}/{method}" if data_name else method),
             "method": method,
             "data": data_name,
             "noise": _noise(data),

@@ -43,14 +43,17 @@ class SignalWriter(Callback):
 
     Args:
         path: The file; by default ``signals.parquet`` in the Trainer's ``default_root_dir``.
+        clean_targets: True labels where known, -1 elsewhere, for the column ``clean``; by default the DataModule's
+            ``clean_targets``.
 
     Example:
         >>> SignalWriter("runs/mine/signals.parquet").path.name
         'signals.parquet'
     """
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(self, path: str | None = None, clean_targets: Any = None) -> None:
         super().__init__()
+        self._clean_given = clean_targets
         self.path = Path(path) if path is not None else Path("signals.parquet")
         self._in_root_dir = path is None
 
@@ -92,10 +95,12 @@ class SignalWriter(Callback):
                 continue
             if not (trainer.is_global_zero or tracker.sharded):
                 continue
-            clean = getattr(trainer.datamodule, "clean_targets", None)
+            clean = self._clean_given
+            if clean is None:
+                clean = getattr(trainer.datamodule, "clean_targets", None)
             if clean is not None and tracker.per_row(clean) is None:
                 warnings.warn(
-                    f"the DataModule's `clean_targets` are {len(clean)}, not one per training sample: the column "
+                    f"`clean_targets` are {len(clean)}, not one per training sample: the column "
                     f"`clean` of {path} is -1 throughout",
                     stacklevel=2,
                 )

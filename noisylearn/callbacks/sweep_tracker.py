@@ -79,6 +79,7 @@ class SweepTracker(PerSampleCallback):
         self._every = every_n_epochs
         self._reader = SweepReader(logits, input, target, index, features, layers, loader, ignore_index, self.keys)
         self._dataset, self._transform, self._loader, self._name = dataset, transform, loader, name
+        self._trained = 0
 
     @property
     def state_key(self) -> str:
@@ -118,30 +119,38 @@ class SweepTracker(PerSampleCallback):
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Sweep after an epoch's last step: before its validation, and before anything is saved."""
         self._reader.end_step(batch)
+        self._trained = self._epoch(trainer)
         if trainer.is_last_batch and self._every is not None and (trainer.current_epoch + 1) % self._every == 0:
             self.sweep(trainer, pl_module)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        """Sweep once, where that is asked for."""
+        """Sweep once, where that is asked for; the Trainer has counted its epoch on by now."""
         if self._every is None:
-            self.sweep(trainer, pl_module)
+            self.sweep(trainer, pl_module, self._trained)
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Remove what is left of the search for the logits."""
         self._reader.detach()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """Remove what is left of the search for the logits."""
+        """Forget half a sweep, before anything is saved, and remove what is left of the search for the logits."""
         self._reader.detach()
+        if self._uncommitted and self.signal_set is not None:
+            self.signal_set.table.discard_staged()
+            self._uncommitted = False
+
+    def _has_missed(self, trainer: Any) -> bool:
+        return self._every is not None and trainer.current_epoch >= self._every
 
     # -- the pass ------------------------------------------------------------------------------------------------------
 
-    def sweep(self, trainer: Any, pl_module: Any) -> None:
+    def sweep(self, trainer: Any, pl_module: Any, epoch: int | None = None) -> None:
         """Look at every training sample once and commit what was seen; all processes take part.
 
         Args:
             trainer: The Trainer of a running fit.
             pl_module: Its module.
+            epoch: The epoch that the sweep belongs to; by default the present one.
 
         Raises:
             ValueError: The logits, the labels or the rows were not found; the message says what was.
@@ -155,7 +164,7 @@ class SweepTracker(PerSampleCallback):
             for batch, positions in passes:
                 obs = observe(trainer.strategy.batch_to_device(batch), positions)
                 if not checked:
-                    self._by_position = self._reader.by_position
+                    self.by_position = self._reader.by_position
                     self._prepare_rows(trainer, loader, obs.logits.shape[1], obs.logits.device)
                     checked = True
                 assert self.signal_set is not None
@@ -163,4 +172,4 @@ class SweepTracker(PerSampleCallback):
                 self.signal_set.observe(obs)
                 self.signal_set.stage()  # in batches as they come: what signals need may be the network itself
                 self._uncommitted = True
-        self._commit(self._epoch(trainer))
+        self._commit(self._epoch(trainer) if epoch is None else epoch)

@@ -248,8 +248,11 @@ class NoisyDataModule(LightningDataModule):
         return self._loader("train", self.noisy_targets, self.train_rows, train=False)
 
     def sweep_dataloader(self) -> Loader:
-        """Return what a clean pass over the training data reads: the same as `predict_dataloader`."""
-        return self.predict_dataloader()
+        """Return what a clean pass over the training data reads: this process's share of `predict_dataloader`."""
+        if self.loader_kind == "tensor" or self.trainer is None:
+            return self.predict_dataloader()  # a TensorLoader has its share only
+        share = self.train_rows[self.trainer.global_rank :: self.trainer.world_size]
+        return self._loader("train", self.noisy_targets, share, train=False)
 
     def _loader(self, part: str, targets: Tensor, rows: Tensor, train: bool) -> Loader:
         self.setup()

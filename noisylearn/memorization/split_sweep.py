@@ -48,12 +48,13 @@ class SplitSweep(SweepTracker):
         super().__init__([ForgettingTime()], every_n_epochs, logits, input, target, num_samples=size, name="split")
         self._view, self._view_loader = view, loader
 
-    def sweep(self, trainer: Any, pl_module: Any) -> None:
+    def sweep(self, trainer: Any, pl_module: Any, epoch: int | None = None) -> None:
         """Look at every row of the view once and commit what was seen; all processes take part.
 
         Args:
             trainer: The Trainer of a running fit.
             pl_module: Its module.
+            epoch: The epoch that the sweep belongs to; by default the present one.
 
         Raises:
             ValueError: The logits, the labels or the rows were not found; the message says what was.
@@ -68,4 +69,4 @@ class SplitSweep(SweepTracker):
                     assert self.signal_set is not None
                 self.signal_set.observe(obs)
                 self._uncommitted = True
-        self._commit(self._epoch(trainer))
+        self._commit(self._epoch(trainer) if epoch is None else epoch)

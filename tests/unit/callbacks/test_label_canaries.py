@@ -178,3 +178,18 @@ def test_wrong_arguments() -> None:
         LabelCanaries(C, target=lambda batch: batch[1])  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(ValueError, match="`num_classes` is needed to flip a label to another class, got None"):
         fit([LabelCanaries()], loaders()["list"], Sees(), limit_val_batches=0)
+
+
+def test_a_label_that_means_none_stays_so() -> None:
+    y = torch.where(torch.arange(N) % 4 == 1, -100, Y)
+
+    class Ignores(Sees):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            self.shown[-1] |= {
+                int(i): (label, 0) for i, label in zip(batch[0].flatten().tolist(), batch[1].tolist(), strict=True)
+            }
+            return nn.functional.cross_entropy(self.net(batch[0] / N), batch[1], ignore_index=-100)
+
+    module, canaries = Ignores(), LabelCanaries(C, 0.2, ignore_index=-100)
+    fit([canaries], DataLoader(TensorDataset(X, y), 8), module, limit_val_batches=0)
+    assert [module.shown[0][i][0] for i in range(N) if y[i] < 0] == [-100] * int((y < 0).sum())

@@ -311,3 +311,10 @@ def test_a_checkpoint_holds_the_sweeps(tmp_path: Any) -> None:
         assert value.shape == second.scores()[name].shape
     assert second.signal_set is not None
     assert second.signal_set.table.views()["n_seen"].tolist() == [4] * N
+
+
+def test_a_sweep_at_the_end_belongs_to_the_last_epoch() -> None:
+    tracker = SweepTracker("Margin", every_n_epochs=None)
+    fit([tracker], module=Forward(), epochs=3)
+    assert tracker.signal_set is not None
+    assert tracker.signal_set.table.views()["last_epoch"].tolist() == [2] * N
