@@ -30,24 +30,31 @@ from noisylearn.losses.generalized_cross_entropy import (
     truncation_mask,
 )
 from noisylearn.losses.jensen_shannon import generalized_jensen_shannon, jensen_shannon
+from noisylearn.losses.jocor import jocor, symmetric_kl
 from noisylearn.losses.mixup import mixup_cross_entropy
 from noisylearn.losses.partially_huberised import phuber_cross_entropy
 from noisylearn.losses.peer import peer_loss
+from noisylearn.losses.selc import selc_target_update
 from noisylearn.losses.smoothing import label_smoothing
+from noisylearn.losses.sop import sop
 from noisylearn.losses.symmetric_cross_entropy import reverse_cross_entropy, symmetric_cross_entropy
+from noisylearn.losses.transition import backward_correction, forward_correction
 
 __all__ = [
     "asymmetric_generalized_cross_entropy",
     "asymmetric_unhinged_loss",
+    "backward_correction",
     "cores",
     "cross_entropy",
     "elr",
     "elr_regularizer",
     "elr_target_update",
+    "forward_correction",
     "generalized_cross_entropy",
     "generalized_jensen_shannon",
     "hard_bootstrapping",
     "jensen_shannon",
+    "jocor",
     "label_smoothing",
     "mean_absolute_error",
     "mixup_cross_entropy",
@@ -58,9 +65,12 @@ __all__ = [
     "peer_loss",
     "phuber_cross_entropy",
     "reverse_cross_entropy",
+    "selc_target_update",
     "soft_bootstrapping",
     "soft_cross_entropy",
+    "sop",
     "symmetric_cross_entropy",
+    "symmetric_kl",
     "truncated_generalized_cross_entropy",
     "truncation_mask",
 ]

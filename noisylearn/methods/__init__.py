@@ -1,10 +1,32 @@
 """One LightningModule per method."""
 
 from noisylearn.methods.co_teaching import CoTeaching
+from noisylearn.methods.co_teaching_plus import CoTeachingPlus
 from noisylearn.methods.cross_entropy import CrossEntropy
+from noisylearn.methods.decoupling import Decoupling
 from noisylearn.methods.elr import ELR
+from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.learner import NoisyLearner
+from noisylearn.methods.robust_loss import RobustLoss
+from noisylearn.methods.selc import SELC
 from noisylearn.methods.small_loss import SmallLoss
+from noisylearn.methods.sop import SOP
+from noisylearn.methods.transition import BackwardCorrection, ForwardCorrection
 from noisylearn.methods.two_networks import TwoNetworks
 
-__all__ = ["ELR", "CoTeaching", "CrossEntropy", "NoisyLearner", "SmallLoss", "TwoNetworks"]
+__all__ = [
+    "ELR",
+    "SELC",
+    "SOP",
+    "BackwardCorrection",
+    "CoTeaching",
+    "CoTeachingPlus",
+    "CrossEntropy",
+    "Decoupling",
+    "ForwardCorrection",
+    "JoCoR",
+    "NoisyLearner",
+    "RobustLoss",
+    "SmallLoss",
+    "TwoNetworks",
+]

@@ -47,14 +47,13 @@ class CoTeaching(TwoNetworks, KeepRate):
         self.save_hyperparameters("legacy_scale")
         self.legacy_scale = legacy_scale
 
-    def select(self, losses: Tensor) -> Tensor | None:
+    def select(self, losses: Tensor, logits: Tensor) -> Tensor | None:
         """Return, for each network, the mask that its peer's smallest losses make."""
         return small_loss(losses, self.keep_rate).flip(0)
 
-    def reduce(self, losses: Tensor, index: Tensor) -> Tensor:
+    def reduce(self, losses: Tensor, index: Tensor, selected: Tensor | None) -> Tensor:
         """Return the sum of the two means."""
-        loss = super().reduce(losses, index)
-        if self.legacy_scale:
-            batch = losses.shape[-1]
-            loss = loss / (int(self.keep_rate * batch) or batch)
+        loss = super().reduce(losses, index, selected)
+        if self.legacy_scale and selected is not None:
+            loss = loss / selected[0].sum().clamp_min(1)  # both networks keep as many
         return loss

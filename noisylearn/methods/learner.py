@@ -105,8 +105,13 @@ class NoisyLearner(SampleState):
         """
         raise NotImplementedError(f"{type(self).__name__} must define compute_loss(logits, target, index)")
 
-    def select(self, losses: Tensor) -> Tensor | None:
-        """Return a mask or weights of the losses' shape, or None to learn from all samples alike."""
+    def select(self, losses: Tensor, logits: Tensor) -> Tensor | None:
+        """Return a mask or weights of the losses' shape, or None to learn from all samples alike.
+
+        Args:
+            losses: What `compute_loss` returned, detached.
+            logits: What it received, detached.
+        """
         return None
 
     # -- the step ----------------------------------------------------------------------------------------------------
@@ -122,7 +127,7 @@ class NoisyLearner(SampleState):
         return logits
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        """Return the loss and the logits, for callbacks to observe."""
+        """Return the loss, the logits and what `select` chose, for callbacks to observe."""
         if not self._checked:
             check_batch(batch)
         x, target, index = batch
@@ -134,24 +139,27 @@ class NoisyLearner(SampleState):
         self._checked = True
         losses = self.compute_loss(logits, target, index)
         self.watch(losses)
-        loss = self.reduce(losses, index)
+        selected = self.select(losses.detach(), logits.detach())
+        loss = self.reduce(losses, index, selected)
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(target), sync_dist=True)
         if self.trainer.is_last_batch:
             self.commit()  # here, and not in a hook: callbacks' checkpoints come before a module's hooks
-        return {"loss": loss, **self.outputs(logits.detach())}
+        chosen = {} if selected is None else {"selected": selected}
+        return {"loss": loss, **self.outputs(logits.detach()), **chosen}
 
     def outputs(self, logits: Tensor) -> dict[str, Tensor]:
         """Return what ``training_step`` hands to callbacks."""
         return {"logits": logits}
 
-    def reduce(self, losses: Tensor, index: Tensor) -> Tensor:
-        """Return the weighted mean over the batch, summed over networks.
+    def reduce(self, losses: Tensor, index: Tensor, selected: Tensor | None) -> Tensor:
+        """Return the weighted mean over the batch, summed over networks; 0 where nothing is selected.
 
         Args:
             losses: ``(..., B)``.
             index: ``(B,)`` int64.
+            selected: What `select` returned.
         """
-        weights = self.select(losses.detach())
+        weights = selected
         own = self.sample_weights(index)
         if own is not None:
             weights = own.expand_as(losses) if weights is None else weights * own

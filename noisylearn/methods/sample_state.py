@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from noisylearn._checks import check_positive_int
@@ -40,10 +41,12 @@ class SampleState(LightningModule):
             weights: ``(K,)`` non-negative weights.
 
         Raises:
-            ValueError: A weight is negative or not finite.
+            ValueError: A weight is negative or not finite, or a row comes twice.
         """
         if not bool(((weights >= 0) & weights.isfinite()).all()):
             raise ValueError("`weights` must be finite and at least 0: 0 leaves a sample out")
+        if torch.bincount(index.flatten(), minlength=1).max() > 1:
+            raise ValueError("`index` must have each row once, got repeats: which of its weights should count?")
         if WEIGHTS not in self.tables:
             self.tables[WEIGHTS] = self._weight_table()
         self.tables[WEIGHTS].write(index, {"weight": weights})

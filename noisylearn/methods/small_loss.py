@@ -73,6 +73,6 @@ class SmallLoss(KeepRate):
 
     paper = "Han et al., Co-teaching (one network), 2018"
 
-    def select(self, losses: Tensor) -> Tensor | None:
+    def select(self, losses: Tensor, logits: Tensor) -> Tensor | None:
         """Return the mask of the smallest losses."""
         return small_loss(losses, self.keep_rate)

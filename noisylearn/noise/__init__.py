@@ -8,6 +8,7 @@ exact counts.
 
 from noisylearn.noise.dispatch import NOISE_KINDS, expected_wrong_rate, make_noise
 from noisylearn.noise.estimation import transition_matrix
+from noisylearn.noise.estimators import anchor_transition_matrix, dual_t_transition_matrix
 from noisylearn.noise.exact import (
     asymmetric_cifar10_exact,
     asymmetric_cifar10_pooled,
@@ -45,6 +46,7 @@ __all__ = [
     "MNIST_CONFUSIONS",
     "NOISE_KINDS",
     "NoisyLabels",
+    "anchor_transition_matrix",
     "asym_block5",
     "asym_block5_matrix",
     "asym_superclass",
@@ -55,6 +57,7 @@ __all__ = [
     "asymmetric_cifar10_pooled",
     "asymmetric_mnist",
     "asymmetric_mnist_matrix",
+    "dual_t_transition_matrix",
     "expected_wrong_rate",
     "from_matrix",
     "instance_dependent",

@@ -1,4 +1,4 @@
-"""Selection: from losses to the samples to learn from, by rank or by a mixture fit, and how much to keep when.
+"""Selection: from losses to the samples to learn from, by rank, a mixture fit or disagreement, and how much when.
 
 Needs torch only.
 
@@ -9,6 +9,7 @@ Example:
 """
 
 from noisylearn.selection.bmm import BetaMixtureFit, fit_bmm
+from noisylearn.selection.disagreement import disagreement, small_loss_among
 from noisylearn.selection.gmm import GaussianMixtureFit, fit_gmm
 from noisylearn.selection.mixture import MixtureFit
 from noisylearn.selection.schedules import linear_keep_rate
@@ -18,8 +19,10 @@ __all__ = [
     "BetaMixtureFit",
     "GaussianMixtureFit",
     "MixtureFit",
+    "disagreement",
     "fit_bmm",
     "fit_gmm",
     "linear_keep_rate",
     "small_loss",
+    "small_loss_among",
 ]

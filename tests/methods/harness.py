@@ -18,7 +18,22 @@ from torch import Tensor, nn
 from noisylearn._compat import Callback, ModelCheckpoint, Trainer, seed_everything
 from noisylearn.callbacks import ExactResume, SignalTracker
 from noisylearn.data import Digits
-from noisylearn.methods import ELR, CoTeaching, CrossEntropy, NoisyLearner, SmallLoss
+from noisylearn.methods import (
+    ELR,
+    SELC,
+    SOP,
+    BackwardCorrection,
+    CoTeaching,
+    CoTeachingPlus,
+    CrossEntropy,
+    Decoupling,
+    ForwardCorrection,
+    JoCoR,
+    NoisyLearner,
+    RobustLoss,
+    SmallLoss,
+)
+from noisylearn.noise import symmetric_matrix
 
 
 @dataclass(frozen=True)
@@ -30,14 +45,20 @@ class Case:
         args: Its own arguments.
         networks: How many networks it trains.
         tables: Names of its per-sample tables.
-        additive: Whether a batch's loss is the mean of its parts' losses (no selection inside the batch).
+        selected: Shape of what a step of 32 samples selects, None where the method learns from all of them. Without a
+            selection a batch's loss is the mean of its parts' losses.
+        clean: Arguments that say that all labels are right.
+        steady: Whether its loss means the same in every epoch. It does not where it is a mean over the samples that
+            two networks still disagree on.
     """
 
     method: type[NoisyLearner]
     args: Mapping[str, Any] = field(default_factory=dict)
     networks: int = 1
     tables: tuple[str, ...] = ()
-    additive: bool = True
+    selected: tuple[int, ...] | None = None
+    clean: Mapping[str, Any] = field(default_factory=dict)
+    steady: bool = True
 
     @property
     def name(self) -> str:
@@ -53,11 +74,22 @@ class Case:
 
 
 _SELECTION = {"noise_rate": 0.4, "warmup_epochs": 2}
+_CLEAN = {"noise_rate": 0.05}
+_KNOWN = symmetric_matrix(10, 0.4).tolist()
 CASES = (
     Case(CrossEntropy),
     Case(ELR, {"lam": 3.0, "beta": 0.7}, tables=("targets",)),
-    Case(SmallLoss, _SELECTION, additive=False),
-    Case(CoTeaching, _SELECTION, networks=2, additive=False),
+    Case(RobustLoss, {"loss": "symmetric_cross_entropy", "loss_args": {"alpha": 1.0}}),
+    Case(SELC, {"warmup_epochs": 1}, tables=("targets",)),
+    # Far from the paper's first values and rates, so that a few epochs are enough to matter.
+    Case(SOP, {"lr_u": 5.0, "lr_v": 10.0, "init_std": 0.3}, tables=("noise",), clean={"init_std": 1e-8}),
+    Case(SmallLoss, _SELECTION, selected=(32,), clean=_CLEAN),
+    Case(CoTeaching, _SELECTION, networks=2, selected=(2, 32), clean=_CLEAN),
+    Case(CoTeachingPlus, {**_SELECTION, "init_epoch": 1}, networks=2, selected=(2, 32), clean=_CLEAN, steady=False),
+    Case(Decoupling, {"init_steps": 8}, networks=2, selected=(2, 32), steady=False),
+    Case(ForwardCorrection, {"warmup_epochs": 2}, tables=("predictions",)),
+    Case(BackwardCorrection, {"transition": _KNOWN}, clean={"transition": torch.eye(10).tolist()}),
+    Case(JoCoR, {**_SELECTION, "lam": 0.5}, networks=2, selected=(32,), clean=_CLEAN),
 )
 each_method = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from noisylearn.methods import ELR, CrossEntropy, SmallLoss
 
@@ -40,3 +41,11 @@ def test_of_small_loss() -> None:
         SmallLoss(**NETWORK)
     with pytest.raises(ValueError, match=r"`forget_rate` must be in \[0, 1\], got 40"):
         SmallLoss(noise_rate=40, **NETWORK)
+
+
+def test_of_sample_weights() -> None:
+    method = CrossEntropy(num_samples=9, **NETWORK)
+    with pytest.raises(ValueError, match="`index` must have each row once, got repeats"):
+        method.set_sample_weights(torch.tensor([1, 1]), torch.tensor([0.5, 0.7]))
+    with pytest.raises(ValueError, match="`weights` must be finite and at least 0"):
+        method.set_sample_weights(torch.tensor([1]), torch.tensor([-0.5]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -37,8 +38,80 @@ def elr() -> HandLoss:
     return loss
 
 
+def symmetric_cross_entropy(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+    p = logits[0].softmax(1)
+    given = torch.eye(10, dtype=torch.float64)[target]
+    reverse = -(p * given.clamp(min=1e-4).log()).sum(1)
+    return (-(given * p.log()).sum(1) + reverse).mean()
+
+
+def forward_correction() -> HandLoss:
+    """Two epochs of cross-entropy; then the matrix of the predictions that each sample had in the second."""
+    shown = np.zeros((NUM_TRAIN, 10))
+    matrix = np.eye(10)
+
+    def loss(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+        if epoch >= 2 and (matrix == np.eye(10)).all():
+            for c in range(10):
+                ranked = sorted(shown[:, c])
+                cut = ranked[math.ceil(0.97 * (NUM_TRAIN - 1))]
+                _, anchor = max((p, -i) for i, p in enumerate(shown[:, c]) if p < cut)
+                matrix[c] = shown[-anchor] / shown[-anchor].sum()
+        p = logits[0].softmax(1)
+        if epoch < 2:
+            shown[index.numpy()] = p.detach().float().numpy()  # tables are float32
+        noisy = p @ torch.tensor(matrix, dtype=torch.float32).double()
+        return -noisy[torch.arange(len(target)), target].log().mean()
+
+    return loss
+
+
+def backward_correction(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+    inverse = np.linalg.inv(np.full((10, 10), 0.4 / 9) + (0.6 - 0.4 / 9) * np.eye(10))
+    each = -logits[0].softmax(1).clamp(min=1e-7).log()
+    losses = [sum(inverse[y, c] * row[c] for c in range(10)) for y, row in zip(target, each, strict=True)]
+    return torch.stack(losses).mean()
+
+
+def selc() -> HandLoss:
+    """One epoch of cross-entropy, then the targets move."""
+    soft: dict[int, np.ndarray] = {}
+
+    def loss(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for z, y, i in zip(logits[0], target.tolist(), index.tolist(), strict=True):
+            t = soft.get(i, np.eye(10)[y])
+            if epoch >= 1:
+                t = soft[i] = 0.9 * t + 0.1 * z.detach().softmax(0).numpy()
+            total = total - (torch.tensor(t) * z.log_softmax(0)).sum()
+        return total / len(target)
+
+    return loss
+
+
+def sop() -> HandLoss:
+    """``u`` and ``v`` have an optimizer of their own, over all rows."""
+    first = 0.3 * torch.randn(NUM_TRAIN, 11, generator=torch.Generator().manual_seed(0)).double()
+    u, v = first[:, :1].clone().requires_grad_(), first[:, 1:].clone().requires_grad_()
+    optimizer = torch.optim.SGD([{"params": [u], "lr": 5.0}, {"params": [v], "lr": 10.0}])
+
+    def loss(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+        optimizer.step()  # by the gradients of the step before
+        optimizer.zero_grad()
+        label = torch.eye(10, dtype=torch.float64)[target]
+        much = torch.clamp(u[index] ** 2 * label, 0, 1)
+        little = torch.clamp(v[index] ** 2 * (1 - label), 0, 1)
+        p = torch.clamp(logits[0].softmax(1) + much - little.detach(), min=1e-4)
+        p = torch.clamp(F.normalize(p, p=1, eps=1e-4), min=1e-4, max=1.0)
+        hard = torch.eye(10, dtype=torch.float64)[logits[0].detach().argmax(1)]
+        squares = F.mse_loss(hard + much - little, label, reduction="sum") / len(label)
+        return -(label * p.log()).sum(1).mean() + squares
+
+    return loss
+
+
 def keep(epoch: int, size: int) -> int:
-    """Both cases forget 0.4 from the second epoch on: ``linspace(0, 0.4, 2)``, then 0.4."""
+    """These cases forget 0.4 from the second epoch on: ``linspace(0, 0.4, 2)``, then 0.4."""
     return int((1 - [0.0, 0.4, 0.4, 0.4][epoch]) * size)
 
 
@@ -58,11 +131,48 @@ def co_teaching(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int)
     return one[smallest(two, count)].mean() + two[smallest(one, count)].mean()
 
 
+def co_teaching_plus(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+    if epoch < 1:
+        return co_teaching(logits, target, index, epoch)
+    one, two = (F.cross_entropy(z, target, reduction="none") for z in logits)
+    differ = [i for i, (a, b) in enumerate(zip(*logits, strict=True)) if int(a.argmax()) != int(b.argmax())]
+    if not differ:
+        return one.mean() + two.mean()
+    one, two = one[differ], two[differ]
+    count = keep(epoch, len(differ)) or len(differ)
+    return one[smallest(two, count)].mean() + two[smallest(one, count)].mean()
+
+
+def decoupling(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+    """Eight steps with all samples are the first epoch; a share below a tenth counts as a tenth."""
+    if epoch < 1:
+        return F.cross_entropy(logits[0], target) + F.cross_entropy(logits[1], target)
+    one, two = (F.cross_entropy(z, target, reduction="none") for z in logits)
+    differ = [i for i, (a, b) in enumerate(zip(*logits, strict=True)) if int(a.argmax()) != int(b.argmax())]
+    return (one[differ].sum() + two[differ].sum()) / max(len(differ), 0.1 * len(target))
+
+
+def jocor(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+    one, two = (z.log_softmax(1) for z in logits)
+    given = F.nll_loss(one, target, reduction="none") + F.nll_loss(two, target, reduction="none")
+    agree = F.kl_div(one, two.exp(), reduction="none").sum(1) + F.kl_div(two, one.exp(), reduction="none").sum(1)
+    losses = 0.5 * given + 0.5 * agree
+    return losses[smallest(losses, keep(epoch, len(target)))].mean()
+
+
 BY_HAND: dict[str, Callable[[], HandLoss]] = {
     "CrossEntropy": lambda: cross_entropy,
     "ELR": elr,
+    "RobustLoss": lambda: symmetric_cross_entropy,
+    "ForwardCorrection": forward_correction,
+    "BackwardCorrection": lambda: backward_correction,
+    "SELC": selc,
+    "SOP": sop,
     "SmallLoss": lambda: small_loss,
     "CoTeaching": lambda: co_teaching,
+    "CoTeachingPlus": lambda: co_teaching_plus,
+    "Decoupling": lambda: decoupling,
+    "JoCoR": lambda: jocor,
 }
 
 
