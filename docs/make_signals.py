@@ -23,7 +23,7 @@ training steps' own logits (`SignalTracker`), *sweep* signals in passes of their
 either. Bytes are those of the state a sample takes for this signal alone, besides 4 bytes that all share.
 
 What they are worth on real data is measured in `benchmarks/detection` of the repository. In short: for wrong labels
-take `noisylearn.signals.suspicion`, a mean of ranks of the core set's scores.
+take `noisylearn.signals.suspicion`, a rank made of the scores that `SignalTracker` has by default.
 
 This page is written by `docs/make_signals.py`.
 """

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.named_signals import Planned, as_list, built, planned
 from noisylearn.callbacks.observing import ObservingCallback
-from noisylearn.signals import GivenLabel, MeanProbability, Signal, SignalSet, core_signals
+from noisylearn.signals import GivenLabel, MeanProbability, PacedError, Signal, SignalSet, core_signals
 
 MAX_CLASSES_SUGGESTED = 200
 
@@ -19,8 +19,8 @@ class SignalTracker(ObservingCallback):
     per score and `noisylearn.callbacks.SignalWriter` writes them to a parquet file.
 
     Args:
-        signals: One `Signal` or several, or their names, e.g. ``"Margin"``. By default the core set; with up to 200
-            classes also the label that the averaged predictions suggest.
+        signals: One `Signal` or several, or their names, e.g. ``"Margin"``. By default the core set and
+            `PacedError`; with up to 200 classes also the label that the averaged predictions suggest.
         index: Where a batch holds the row numbers: a key (str or int) or a callable on the batch. By default a
             `noisylearn.data.Batch`, a dict's ``"index"``, else what the loader's own sampler yields.
         target: Where a batch holds the given labels. By default a `Batch`, a dict's ``"target"``, ``"label"``,
@@ -66,7 +66,8 @@ class SignalTracker(ObservingCallback):
             index, target, logits, num_samples, commit_every_n_steps, features, loader, ignore_index, epoch_range
         )
         self._signals = None if signals is None else planned(as_list(signals))
-        self._reader.needs = tuple(dict.fromkeys(need for s in self._signals or () for need in s.needs))
+        wanted = [name for s in self.planned_signals() for name in (*s.needs, *s.wants)]
+        self._reader.needs = tuple(dict.fromkeys(wanted))
         self._name, self._sharded = name, sharded
 
     @property
@@ -81,7 +82,7 @@ class SignalTracker(ObservingCallback):
 
     def planned_signals(self) -> Sequence[Planned]:
         """Return the signals asked for, or the core set."""
-        return core_signals() if self._signals is None else self._signals
+        return [*core_signals(), PacedError()] if self._signals is None else self._signals
 
     @property
     def suggests(self) -> bool:

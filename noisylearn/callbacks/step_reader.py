@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -59,7 +59,7 @@ class StepReader:
         self.recorded = False
         self._finder: LogitsFinder | None = None
         self._features_finder: FeaturesFinder | None = None
-        self._learning_rate = 0.0
+        self._learning_rate: float | Tensor = 0.0
         self._submodules = ""
         self._automatic = self._single_logit = self._checked = False
 
@@ -90,7 +90,7 @@ class StepReader:
             if name is None or (isinstance(name, str) and name in names):
                 self._features_finder = FeaturesFinder(module, name)
         if "learning_rate" in self.needs:  # before the step: a scheduler may move on at its end
-            self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+            self._learning_rate = _rate(trainer.optimizers)
         for finder in (self._finder, self._features_finder):
             if finder is not None:
                 finder.start_step(lambda: bool(trainer.training))
@@ -241,6 +241,14 @@ class StepReader:
                 f"logits or the labels are not the ones meant{hint}"
             )
         self._checked = True
+
+
+def _rate(optimizers: Sequence[Any]) -> float | Tensor:
+    """The first optimizer's rate; a tensor is copied, not read: its device need not wait."""
+    if not optimizers:
+        return 1.0  # nothing is trained, and no step weighs more than another
+    rate = optimizers[0].param_groups[0]["lr"]
+    return rate.detach().clone() if isinstance(rate, Tensor) else float(rate)
 
 
 def _is_batch(batch: Any) -> bool:

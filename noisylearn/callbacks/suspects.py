@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from noisylearn.signals import Score, average_rank, suspicion
-from noisylearn.signals.suspicion import PARTS
+from noisylearn.signals.suspicion import PACED, PARTS
 
 if TYPE_CHECKING:
     from noisylearn.callbacks.per_sample import PerSampleCallback
@@ -59,7 +59,7 @@ def suspicion_of(scores: Mapping[str, Tensor], score_info: Sequence[Score]) -> T
         >>> suspicion_of(scores, [Score("aum", "mean margin", higher_is_noisier=False)]).tolist()
         [0.0, 1.0, 0.5]
     """
-    if all(name in scores for name, _ in PARTS):
+    if any(name in scores for name in PACED) or all(name in scores for name, _ in PARTS):
         return suspicion(scores)
     pointing = next((info for info in score_info if info.higher_is_noisier is not None), None)
     if pointing is None:

@@ -24,6 +24,7 @@ from noisylearn.signals.margin import Margin
 from noisylearn.signals.mixture import MixturePosterior
 from noisylearn.signals.neighbors import NeighborDisagreement, knn_disagreement
 from noisylearn.signals.observation import Observation, margin
+from noisylearn.signals.paced_error import PacedError
 from noisylearn.signals.peer_disagreement import PeerDisagreement, js_divergence
 from noisylearn.signals.prediction_depth import PredictionDepth, prediction_depth
 from noisylearn.signals.sample_gradient import CumulativeSampleGradient, sample_gradient_norm
@@ -51,6 +52,7 @@ __all__ = [
     "MixturePosterior",
     "NeighborDisagreement",
     "Observation",
+    "PacedError",
     "PeerDisagreement",
     "PredictionDepth",
     "PredictionFlips",

@@ -47,6 +47,7 @@ class Signal:
         cost: What it adds to a training step.
         state: Bytes per sample, for the list of signals.
         needs: What an `Observation` must hold beside index, logits and targets, e.g. ``("features",)``.
+        wants: What it uses if an `Observation` holds it.
         columns: Its state.
         observed: What it stages for `advance` beyond the columns that are observed themselves.
     """
@@ -58,6 +59,7 @@ class Signal:
     cost: ClassVar[str] = "no extra pass"
     state: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ()
+    wants: ClassVar[tuple[str, ...]] = ()
     columns: tuple[Column, ...] = ()
     observed: tuple[Column, ...] = ()
 

@@ -85,7 +85,9 @@ class SignalSet:
             sharded=sharded,
         )
         self.needs = tuple(dict.fromkeys(need for s in self.signals for need in s.needs))
-        self._extras = [need for need in self.needs if need in EXTRAS]
+        wanted = [name for s in self.signals for name in (*s.needs, *s.wants)]
+        self._extras = [name for name in dict.fromkeys(wanted) if name in EXTRAS]
+        self._sweeps = any(need not in EXTRAS for need in self.needs)
         self._waiting: list[Observation] = []
         self._rows = self._values = 0
         self._num_classes = 0  # of the logits that wait; 0 before the first, which is staged at once to be checked
@@ -111,7 +113,7 @@ class SignalSet:
         if not alike:
             self.stage()
             self._num_classes = obs.logits.shape[1]
-        if len(self._extras) < len(self.needs):  # a sweep's: they look at the network as it is now
+        if self._sweeps:  # a sweep's: they look at the network as it is now
             self.stage()
             self._stage(obs)
             return
