@@ -36,7 +36,21 @@ if TYPE_CHECKING:
         SweepTracker,
     )
     from noisylearn.data import Batch, IndexedDataset, NoisyDataModule, TensorLoader
-    from noisylearn.methods import ELR, CoTeaching, CrossEntropy, NoisyLearner, SmallLoss
+    from noisylearn.methods import (
+        ELR,
+        SELC,
+        SOP,
+        BackwardCorrection,
+        CoTeaching,
+        CoTeachingPlus,
+        CrossEntropy,
+        Decoupling,
+        ForwardCorrection,
+        JoCoR,
+        NoisyLearner,
+        RobustLoss,
+        SmallLoss,
+    )
     from noisylearn.signals import Observation, Signal, SignalSet, suspicion
     from noisylearn.tables import Column, SampleTable
 
@@ -47,7 +61,10 @@ _HOME = {
         "SignalTracker", "SignalWriter", "Susceptibility", "SweepTracker",
     ),
     "data": ("Batch", "IndexedDataset", "NoisyDataModule", "TensorLoader"),
-    "methods": ("ELR", "CoTeaching", "CrossEntropy", "NoisyLearner", "SmallLoss"),
+    "methods": (
+        "BackwardCorrection", "CoTeaching", "CoTeachingPlus", "CrossEntropy", "Decoupling", "ELR", "ForwardCorrection",
+        "JoCoR", "NoisyLearner", "RobustLoss", "SELC", "SOP", "SmallLoss",
+    ),
     "signals": ("Observation", "Signal", "SignalSet", "suspicion"),
     "tables": ("Column", "SampleTable"),
 }  # fmt: skip
@@ -66,15 +83,22 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "ELR",
+    "SELC",
+    "SOP",
+    "BackwardCorrection",
     "Batch",
     "CoTeaching",
+    "CoTeachingPlus",
     "Column",
     "CrossEntropy",
     "Curriculum",
+    "Decoupling",
     "EarlyMemorizationStop",
     "ExactResume",
+    "ForwardCorrection",
     "GracefulStop",
     "IndexedDataset",
+    "JoCoR",
     "LabelCanaries",
     "LabelRefurbisher",
     "LossAttackMeter",
@@ -83,6 +107,7 @@ __all__ = [
     "NoisyLearner",
     "Observation",
     "ResultWriter",
+    "RobustLoss",
     "SamplePruner",
     "SampleReweighter",
     "SampleTable",

@@ -13,7 +13,7 @@ import yaml
 
 
 def holds_run(folder: Path) -> bool:
-    """Return whether a folder has what a training run writes: a result, its configuration, or checkpoints.
+    """Return whether a folder has what a training run has made: a result, metrics, or checkpoints.
 
     Args:
         folder: The folder, whether it exists or not.
@@ -22,7 +22,8 @@ def holds_run(folder: Path) -> bool:
         >>> holds_run(Path("runs/nothing-is-here"))
         False
     """
-    return any((folder / name).exists() for name in ("result.json", "config.yaml", "checkpoints"))
+    made = any((folder / name).exists() for name in ("result.json", "metrics.csv"))
+    return made or any((folder / "checkpoints").glob("*"))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from typing import Any
 from noisylearn._compat import Checkpoint
 
 STDERR = 2
+ASK_EVERY = 10
+"""Steps between two questions to the other processes."""
 ASKED = b"\nstopping: the step is finished and a checkpoint saved (once more to abort)\n"
 
 
@@ -56,7 +58,8 @@ class GracefulStop(Checkpoint):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Stop if asked; after an epoch's last step not yet: its validation is still to come, and its metrics."""
-        if not trainer.is_last_batch:
+        # On several processes asking is a collective call, which a step should not wait for each time.
+        if not trainer.is_last_batch and (trainer.world_size == 1 or batch_idx % ASK_EVERY == 0):
             self._stop_if_asked(trainer)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:

@@ -17,7 +17,7 @@ from noisylearn.cli.errors import in_own_words
 from noisylearn.cli.help import EXAMPLES, TRAINING
 from noisylearn.cli.listing import LISTS, print_list
 from noisylearn.cli.names import check_names, check_needed
-from noisylearn.cli.options import expand_recipes, only_asks
+from noisylearn.cli.options import expand_recipes, only_asks, shortens
 from noisylearn.cli.run_folder import from_run_folder
 
 COMMANDS = (*TRAINING, "demo", "list", "report")
@@ -130,6 +130,12 @@ def stopped(interrupt: KeyboardInterrupt) -> int:
         config = checkpoint.parents[1] / "config.yaml"
         command = ["noisylearn", "fit", "--config", str(config), "--ckpt_path", str(checkpoint)]
         print(f"stopped; to go on: {shlex.join(command)}")
+        run = checkpoint.parents[1]
+        if (run / "result.json").is_file():
+            try:
+                report([run], run / "report.html", title=run.name)
+            except KeyboardInterrupt:  # the second one: whatever else there is to do is not wanted
+                return INTERRUPTED
     return INTERRUPTED
 
 
@@ -190,6 +196,8 @@ def train(args: Sequence[str]) -> int:
     if not only_asks(options):
         check_needed(command, options)
         expanded += from_run_folder(command, options)
+    if files and shortens(expanded):
+        expanded += ["--reduced", "true"]
     configs = [part for file in files for part in ("--config", str(file))]
     print(f"noisylearn {command}: loading Lightning", flush=True)
     # Lightning's own affairs: these arguments are the command line's, and the LeafSpec is its issue #21326.
@@ -207,7 +215,8 @@ def train(args: Sequence[str]) -> int:
     if not cli.trainer.is_global_zero:
         return 0
     if command == "fit" and Path(run, "result.json").is_file():
-        print(f"noisylearn fit: the run folder is {run}; `noisylearn report {run}` draws it")
+        page = report([Path(run)], Path(run, "report.html"), title=Path(run).name)
+        print(f"noisylearn fit: the run folder is {run}, its page {page}")
     elif command == "fit":
         print(f"noisylearn fit: nothing is written to {run}: no epoch was trained to be kept")
     elif command == "predict":

@@ -50,8 +50,8 @@ def rows_of(what: str) -> list[tuple[str, ...]]:
         what: One of ``methods``, ``signals``, ``data``, ``models``, ``recipes``.
 
     Example:
-        >>> [row[0] for row in rows_of("methods")]
-        ['CoTeaching', 'CrossEntropy', 'ELR', 'SmallLoss']
+        >>> "CoTeaching" in [row[0] for row in rows_of("methods")]
+        True
     """
     if what == "models":
         return list(catalog.model_names().items())

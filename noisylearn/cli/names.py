@@ -60,8 +60,7 @@ def check_names(args: Sequence[str], files: Sequence[Path] = ()) -> list[Option]
     Example:
         >>> check_names(["--model", "ELRR"])
         Traceback (most recent call last):
-        ValueError: no method `ELRR`; did you mean `ELR`?
-        known: CoTeaching, CrossEntropy, ELR, SmallLoss
+        ValueError: no method `ELRR`; did you mean `ELR` or ...
     """
     options = read_options(args, files)
     chosen: dict[str, str] = {}

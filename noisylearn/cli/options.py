@@ -44,6 +44,24 @@ def expand_recipes(args: Sequence[str]) -> tuple[list[str], list[Path]]:
     return rest, recipe_files(names)
 
 
+SCHEDULE = ("trainer.max_epochs", "trainer.max_steps", "trainer.limit_train_batches", "data.num_train")
+"""What a recipe's schedule is made of."""
+
+
+def shortens(args: Sequence[str]) -> bool:
+    """Return whether a recipe's schedule is changed by what else is given, and nothing says if it counts as reduced.
+
+    Args:
+        args: What follows ``noisylearn fit``, without recipes.
+
+    Example:
+        >>> shortens(["--trainer.max_epochs", "2"]), shortens(["--trainer.max_epochs", "2", "--reduced=false"])
+        (True, False)
+    """
+    names = {name for name, _ in read_options(args)}
+    return "reduced" not in names and not names.isdisjoint(SCHEDULE)
+
+
 def read_options(args: Sequence[str], files: Sequence[Path] = ()) -> list[Option]:
     """Return what a command gives in the order in which it applies, a configuration file's content in its place.
 

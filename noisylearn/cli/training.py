@@ -63,6 +63,8 @@ class NoisyCLI(LightningCLI):
         config = self.config[self.subcommand]
         if config.get("data.init_args.seed", 0) is None:  # so that another seed gives another order, too
             config.data.init_args.seed = int(config.seed_everything)
+        if str(config.get("model.init_args.backbone")).startswith("timm:") and "normalize" in config.data.init_args:
+            config.data.init_args.normalize = False  # timm's networks bring a normalisation of their own
         if not config.run:
             names = [config[part].class_path.rsplit(".", 1)[-1] for part in ("data", "model")]
             run = Path("runs", "-".join([*names, str(config.seed_everything)]).lower())

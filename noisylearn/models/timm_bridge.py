@@ -51,6 +51,7 @@ class TimmBackbone(nn.Module):
         )
         config: Any = self.network.pretrained_cfg
         self.in_channels = in_channels
+        self._range_checked = False
         self.input_size: tuple[int, int] = tuple(config["input_size"][1:])
         # Constants of the architecture, not of the training: they stay out of checkpoints.
         self.register_buffer("mean", _per_channel(config["mean"], in_channels), persistent=False)
@@ -61,7 +62,8 @@ class TimmBackbone(nn.Module):
 
         Raises:
             TypeError: The images are integers.
-            ValueError: They are not 4-D or have another number of channels.
+            ValueError: They are not 4-D, have another number of channels, or (seen in the first batch only: a GPU would
+                wait) leave ``[0, 1]``, as normalised images do.
         """
         if not images.is_floating_point():
             way_out = "convert them with images.float() / 255"
@@ -70,11 +72,23 @@ class TimmBackbone(nn.Module):
             found = f"got {tuple(images.shape)}"
             way_out = "build the network with the `in_channels` of your data"
             raise ValueError(f"`images` must be (B, {self.in_channels}, H, W), {found}: {way_out}")
+        if not self._range_checked:
+            _check_range(images)
+            self._range_checked = True
         images = (images - self.mean) / self.std
         if tuple(images.shape[2:]) != self.input_size:
             images = F.interpolate(images, size=self.input_size, mode="bilinear", antialias=True)
         logits: Tensor = self.network(images)
         return logits
+
+
+def _check_range(images: Tensor) -> None:
+    low, high = (float(end) for end in images.detach().aminmax())
+    if low < -1e-3 or high > 1 + 1e-3:
+        raise ValueError(
+            f"`images` must be in [0, 1], since the network normalises them itself, got values in [{low:.2f}, "
+            f"{high:.2f}]: switch off the data's normalisation (`normalize=False`, `--data.normalize false`)"
+        )
 
 
 def _per_channel(values: tuple[float, ...], in_channels: int) -> Tensor:

@@ -122,7 +122,7 @@ def load_run(path: Path) -> Run:
     path = Path(path)
     source = path / "result.json"
     if not source.is_file():
-        way_out = "pass a folder that `noisylearn fit`, `bench` or `demo` has finished writing"
+        way_out = "pass a folder that `noisylearn fit` or `demo` has finished writing"
         raise FileNotFoundError(f"`runs` must be run folders with a result.json, found none in {path}: {way_out}")
     try:
         result = json.loads(source.read_text(encoding="utf-8"))

@@ -92,6 +92,8 @@ class Ranks:
                 raise AssertionError(f"rank {rank} of {world}: {reason or 'its process ended'}") from reason
             results.append(result)
             errors += [f"rank {rank} of {world}:\n{error}"] if error else []
+        if errors:
+            self._stop()  # a rank that another has left alone may be in any state
         assert not errors, "\n".join(errors)
         return results
 

@@ -57,6 +57,7 @@ def test_the_run_folder_is_whole(run: Path) -> None:
     assert files == {
         "config.yaml",
         "metrics.csv",
+        "report.html",
         "result.json",
         "signals.parquet",
         "checkpoints/last.ckpt",
@@ -153,6 +154,7 @@ def test_a_fit_without_checkpoints_saves_none(tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {
         "config.yaml",
         "metrics.csv",
+        "report.html",
         "result.json",
         "signals.parquet",
     }
@@ -339,3 +341,19 @@ def test_debugging_shows_where_an_error_came_from(monkeypatch: pytest.MonkeyPatc
     args: list[Any] = ["--model=CrossEntropy", "--data=Digits", "--data.noise_rate=1.5", "--run", str(tmp_path)]
     with pytest.raises(ValueError, match="noise_rate"):
         main(["fit", *args])
+
+
+def test_a_recipe_whose_schedule_is_changed_is_marked_reduced(tmp_path: Path) -> None:
+    short = ["--recipe", "digits/cross_entropy", *QUICK, *SMALL]
+    assert quietly("fit", *short, "--run", str(tmp_path / "short")) == 0
+    assert json.loads((tmp_path / "short" / "result.json").read_text(encoding="utf-8"))["reduced"] is True
+    assert quietly("fit", *short, "--reduced=false", "--run", str(tmp_path / "said")) == 0
+    assert json.loads((tmp_path / "said" / "result.json").read_text(encoding="utf-8"))["reduced"] is False
+
+
+def test_timm_networks_get_images_that_they_normalise_themselves(tmp_path: Path) -> None:
+    model = ["--model", "CrossEntropy", "--model.backbone", "timm:test_resnet", "--data", "Digits"]
+    small = ["--data.num_train=16", "--data.batch_size=8", "--trainer.limit_val_batches=0"]
+    assert quietly("fit", *model, *small, *QUICK, "--run", str(tmp_path)) == 0
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
+    assert config["data"]["init_args"]["normalize"] is False

@@ -38,7 +38,7 @@ ARROWS: dict[str, set[str]] = {
     "models": {"_checks"},
     "data": {"_checks", "_compat", "noise", "tables"},
     "callbacks": {"_checks", "_compat", "metrics", "selection", "signals", "tables"},
-    "methods": {"_checks", "_compat", "losses", "models", "selection", "tables"},
+    "methods": {"_checks", "_compat", "losses", "models", "noise", "selection", "tables"},
     "bench": {"_checks", "_compat", "data", "methods"},
     "report": {"_checks", "_compat", "data", "methods"},
     "memorization": {"_checks", "_compat", "bench", "callbacks", "data", "methods", "signals", "tables"},

@@ -65,7 +65,7 @@ def test_the_configuration_is_written_with_the_run_folder(tmp_path: Path) -> Non
     assert yaml.safe_load(file.read_text(encoding="utf-8")) == {**CONFIG, "run": str(file.parent)}
 
 
-@pytest.mark.parametrize("name", ["result.json", "config.yaml", "checkpoints/last.ckpt"])
+@pytest.mark.parametrize("name", ["result.json", "metrics.csv", "checkpoints/last.ckpt"])
 def test_the_run_of_another_configuration_is_not_overwritten(name: str, tmp_path: Path) -> None:
     theirs, mine = Job(tmp_path, merge(CONFIG, {"seed_everything": 1})), Job(tmp_path, CONFIG)
     theirs.write()
@@ -81,7 +81,7 @@ def test_the_run_of_another_configuration_is_not_overwritten(name: str, tmp_path
 
 
 def test_a_run_that_no_job_made_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").touch()
+    (tmp_path / "metrics.csv").touch()
     with pytest.raises(FileExistsError, match="holds a run with other settings"):
         Job(tmp_path, CONFIG).write()
 
@@ -108,6 +108,9 @@ def test_a_folder_holds_a_run_from_its_first_file_on(tmp_path: Path) -> None:
     Job(tmp_path, CONFIG).write()
     assert not holds_run(tmp_path)
     (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.yaml").touch()
+    assert not holds_run(tmp_path)  # of a fit that failed in its first epoch: there is nothing to lose
+    (tmp_path / "checkpoints" / "epoch=0.ckpt").touch()
     assert holds_run(tmp_path)
     assert not holds_run(tmp_path / "job.json")
     assert not holds_run(tmp_path / "nothing")

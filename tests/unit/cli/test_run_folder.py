@@ -17,7 +17,7 @@ def make(run: Path, *names: str) -> Path:
     return run
 
 
-@pytest.mark.parametrize("name", ["result.json", "config.yaml", "checkpoints/epoch=0.ckpt", "checkpoints/last.ckpt"])
+@pytest.mark.parametrize("name", ["result.json", "metrics.csv", "checkpoints/epoch=0.ckpt", "checkpoints/last.ckpt"])
 def test_a_folder_with_a_part_of_a_run_is_refused(name: str, tmp_path: Path) -> None:
     run = make(tmp_path / "mine", name)
     last = run / "checkpoints" / "last.ckpt"
@@ -27,7 +27,7 @@ def test_a_folder_with_a_part_of_a_run_is_refused(name: str, tmp_path: Path) -> 
     assert str(told.value) == f"the run folder '{run}' holds a run already: choose another `--run`{resume}"
 
 
-@pytest.mark.parametrize("names", [[], ["notes.txt"], ["logs/version_0/metrics.csv", "job.yaml"]])
+@pytest.mark.parametrize("names", [[], ["notes.txt"], ["config.yaml"], ["logs/version_0/metrics.csv", "job.yaml"]])
 def test_a_folder_without_a_run_is_free(names: list[str], tmp_path: Path) -> None:
     check_unused(make(tmp_path / "mine", *names), None)
 

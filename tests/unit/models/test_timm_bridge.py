@@ -68,3 +68,11 @@ def test_bytes_and_wrong_shapes_are_refused() -> None:
         net(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
     with pytest.raises(ValueError, match=r"`images` must be \(B, 3, H, W\), got \(1, 1, 32, 32\)"):
         net(torch.zeros(1, 1, 32, 32))
+
+
+@pytest.mark.parametrize("images", [torch.full((1, 3, 8, 8), -0.8), torch.full((1, 3, 8, 8), 1.9)])
+def test_images_that_are_normalised_already_are_refused(images: torch.Tensor) -> None:
+    net = TimmBackbone("test_resnet", num_classes=6)
+    with pytest.raises(ValueError, match=r"`images` must be in \[0, 1\], since the network .*: switch off the data's"):
+        net(images)
+    assert net(torch.rand(1, 3, 8, 8)).shape == (1, 6)
