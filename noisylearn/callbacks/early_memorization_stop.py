@@ -133,7 +133,9 @@ class EarlyMemorizationStop(ObservingCallback):
                 raise ValueError(
                     unknown_name("logged metric", self.monitor, map(str, trainer.callback_metrics)) + ORDER
                 )
-            return float(trainer.callback_metrics[self.monitor])
+            # What each process logs for itself may differ between them, and all must stop at once.
+            value = trainer.callback_metrics[self.monitor].to(trainer.strategy.root_device)
+            return float(trainer.strategy.reduce(value, reduce_op="mean"))
         flips = self.signal_set.compute()["flips"] if self.signal_set is not None else torch.empty(0)
         seen = flips.isfinite()
         if not bool(seen.any()):  # there is nothing before the first epoch to differ from

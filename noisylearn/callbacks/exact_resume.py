@@ -73,6 +73,11 @@ class ExactResume(Callback):
     def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Keep the states until fitting starts: building loaders and networks draws random numbers."""
         self._saved = checkpoint.get("noisylearn_rng")
+        # Saved in an epoch's last step: Lightning would go on with the next epoch, and its end never come.
+        batches = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_loop.batch_progress", {})
+        if batches.get("is_last_batch", False):
+            for count in (batches["total"], batches["current"]):
+                count["completed"] = count["processed"]
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Restore this rank's state."""

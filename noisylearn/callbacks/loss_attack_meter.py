@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DistributedSampler
 
 from noisylearn._checks import check_positive_int
 from noisylearn.callbacks.evaluating import evaluating
@@ -83,11 +84,32 @@ class LossAttackMeter(SweepingMeter):
         with evaluating(trainer, pl_module), self._reader.observing(pl_module) as observe:
             passes = with_progress(members, trainer, "loss attack")
             inside = _gathered([_losses(observe, trainer, batch, rows) for batch, rows in passes], trainer)
-            held_out = self._held_out(trainer)
-            outside = _gathered([_losses(observe, trainer, batch, None) for batch in held_out], trainer)
+            held_out = sharded(self._held_out(trainer))
+            outside = _gathered([_losses(observe, trainer, batch, rows) for batch, rows in held_out], trainer)
         found = asdict(loss_attack(inside, outside))
         names = {"auc": "auc", "tpr_at_1_percent_fpr": "tpr_at_1_percent", "tpr_at_01_percent_fpr": "tpr_at_01_percent"}
         return {f"loss_attack_{name}": found[key] for key, name in names.items() if not math.isnan(found[key])}
+
+
+def sharded(loader: Iterable[Any]) -> Iterator[tuple[Any, Tensor | None]]:
+    """Yield a loader's batches and their samples' positions, where torch's sampler shares it out and pads the shares.
+
+    Args:
+        loader: The loader; without such a sampler there are no positions.
+
+    Example:
+        >>> from torch.utils.data import DataLoader, DistributedSampler
+        >>> sampler = DistributedSampler(range(5), num_replicas=2, rank=1, shuffle=False)
+        >>> [rows.tolist() for _, rows in sharded(DataLoader(range(5), 2, sampler=sampler))]
+        [[1, 3], [0]]
+    """
+    sampler, size = getattr(loader, "sampler", None), getattr(loader, "batch_size", None)
+    if not isinstance(sampler, DistributedSampler) or size is None:
+        yield from ((batch, None) for batch in loader)
+        return
+    order = list(sampler)
+    for number, batch in enumerate(loader):
+        yield batch, torch.tensor(order[number * size : (number + 1) * size])
 
 
 def _losses(observe: Observe, trainer: Any, batch: Any, positions: Tensor | None) -> tuple[Tensor, Tensor]:

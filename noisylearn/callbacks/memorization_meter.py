@@ -112,6 +112,10 @@ class MemorizationMeter(ObservingCallback):
 
     def _prepare(self, trainer: Any, obs: Observation) -> None:
         super()._prepare(trainer, obs)
+        self._match(obs.logits.device)
+
+    def _match(self, device: torch.device) -> None:
+        """Bring the true labels into the order of the rows."""
         assert self.signal_set is not None
         clean = self.per_row(self._all_clean)
         if clean is None or len(self.keys):
@@ -121,13 +125,18 @@ class MemorizationMeter(ObservingCallback):
             )
         if self.planted is not None:  # wrong on purpose is not what is measured here
             clean = clean.index_fill(0, self.planted.rows, UNKNOWN)
-        self._clean = clean.to(obs.logits.device)
+        self._clean = clean.to(device)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Log the fractions over the samples seen in this epoch."""
         super().on_train_epoch_end(trainer, pl_module)
-        if self.signal_set is None or self._clean is None:  # no step has given logits yet
+        if self.signal_set is None:  # no step has given logits yet
             return
+        if self._clean is None:  # resumed from a checkpoint of an epoch that was over but for this
+            loader = self._reader.recorder.tracked_loader()
+            self._prepare_rows(trainer, loader, self._num_classes, pl_module.device)
+            self._match(pl_module.device)
+        assert self._clean is not None
         state = self.signal_set.table.views()
         rows = (state["last_epoch"] == self._epoch(trainer)).nonzero()[:, 0]
         found = memorized_fraction(state["prediction"][rows].long(), state["given"][rows].long(), self._clean[rows])

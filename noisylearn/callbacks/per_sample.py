@@ -260,6 +260,7 @@ class PerSampleCallback(Callback):
             "keys": self.keys.names,
             "planted": None if self.planted is None else vars(self.planted),
             "num_classes": self._num_classes,
+            "by_position": self.by_position,
             "epoch_offset": self._epoch_offset,
             "last_epoch": self._last_epoch,
         }
@@ -275,7 +276,7 @@ class PerSampleCallback(Callback):
             ValueError: The checkpoint was made with other signals.
         """
         signals = state_dict["signals"]
-        self._num_classes = state_dict["num_classes"]
+        self._num_classes, self.by_position = state_dict["num_classes"], state_dict["by_position"]
         self.signal_set = self.build_signals(signals["num_samples"], self._num_classes)
         # Of other processes' uncommitted rows it is told when the loader is known, see `ObservingCallback`.
         self.signal_set.load_state_dict({**signals, "world_size": 1})

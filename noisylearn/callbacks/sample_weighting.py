@@ -138,7 +138,7 @@ class SampleWeighting(Callback):
         owner, name = loader.batch_sampler, "sampler"
         while isinstance(found := getattr(owner, name), RecordingSampler):
             owner, name = found, "wrapped"
-        sampler = WeightedSampler(found, self._weights_of, self._generator)
+        sampler = WeightedSampler(found, self._weights_of, self._generator, len(loader.dataset))
         setattr(owner, name, sampler)
         self._sampler = (loader, sampler)
 

@@ -245,9 +245,10 @@ class StepReader:
 
 def _rate(optimizers: Sequence[Any]) -> float | Tensor:
     """The first optimizer's rate; a tensor is copied, not read: its device need not wait."""
-    if not optimizers:
+    groups = optimizers[0].param_groups if optimizers else []
+    if not groups:
         return 1.0  # nothing is trained, and no step weighs more than another
-    rate = optimizers[0].param_groups[0]["lr"]
+    rate = groups[0]["lr"]
     return rate.detach().clone() if isinstance(rate, Tensor) else float(rate)
 
 

@@ -63,7 +63,8 @@ class Susceptibility(SweepingMeter):
             num_classes = network(inputs).shape[-1]
         generator = torch.Generator().manual_seed(self._seed + 1_000_003 * trainer.current_epoch)
         labels = torch.randint(num_classes, (len(inputs),), generator=generator).to(pl_module.device)
-        now = susceptibility(network, trainer.optimizers[0], inputs, labels)
+        # The mean over processes, so that all have the same running mean: a checkpoint holds one of them.
+        now = trainer.strategy.reduce(susceptibility(network, trainer.optimizers[0], inputs, labels), reduce_op="mean")
         self._total, self._count = self._total + float(now), self._count + 1
         mean = torch.tensor(self._total / self._count, device=now.device)
         return {"susceptibility": mean, "susceptibility_now": now}

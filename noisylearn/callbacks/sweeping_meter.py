@@ -79,6 +79,10 @@ def held_out_loader(trainer: Any, argument: str) -> Any:
     Raises:
         ValueError: There is none.
     """
+    if trainer.val_dataloaders is None and trainer.enable_validation:  # Lightning makes them for the first validation
+        trainer.validating = True
+        trainer.fit_loop.epoch_loop.val_loop.setup_data()
+        trainer.training = True
     loaders = trainer.val_dataloaders
     if isinstance(loaders, dict):
         loaders = list(loaders.values())

@@ -47,10 +47,11 @@ class WeightedSampler:
         sampler: The loader's own sampler.
         weights_of: From an epoch's indices to their weights, or None where all are equal.
         generator: Called once an epoch for the generator of its draws.
+        size: Samples of the dataset, for a process that has a share of them.
 
     Example:
         >>> weights = torch.tensor([1.0, 0.0, 0.0])
-        >>> sampler = WeightedSampler([0, 1, 2], lambda rows: weights[rows], torch.Generator)
+        >>> sampler = WeightedSampler([0, 1, 2], lambda rows: weights[rows], torch.Generator, 3)
         >>> list(sampler)
         [0, 0, 0]
     """
@@ -60,8 +61,9 @@ class WeightedSampler:
         sampler: Any,
         weights_of: Callable[[Tensor], Tensor | None],
         generator: Callable[[], torch.Generator],
+        size: int,
     ) -> None:
-        self.wrapped = sampler
+        self.wrapped, self._size = sampler, size
         self._weights_of, self._generator = weights_of, generator
 
     def __iter__(self) -> Iterator[int]:
@@ -69,6 +71,11 @@ class WeightedSampler:
         weights = self._weights_of(torch.tensor(order))
         if weights is None or not order:
             return iter(order)
+        if not bool(weights.any()):  # all of this process's share is left out: it draws from the others'
+            everyone = torch.arange(self._size)
+            weights = self._weights_of(everyone)
+            assert weights is not None
+            return iter(in_proportion(everyone.tolist(), weights.double(), self._generator())[: len(order)])
         return iter(in_proportion(order, weights.double(), self._generator()))
 
     def __len__(self) -> int:

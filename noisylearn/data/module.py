@@ -227,8 +227,17 @@ class NoisyDataModule(LightningDataModule):
             if isinstance(loader, TensorLoader) and "train_loader" in self._resume:
                 loader.load_state_dict(self._resume["train_loader"])
             self._resume = None
+        if isinstance(loader, TensorLoader):
+            loader.in_hand = self._steps_in_hand
         self._train_loader = loader
         return loader
+
+    def _steps_in_hand(self) -> int:
+        """Batches that the Trainer has taken and not trained on: one, while a step is made or after it has failed."""
+        if self.trainer is None:
+            return 0
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        return int(progress.ready - progress.processed)
 
     def val_dataloader(self) -> list[Loader]:
         """Return the loaders named in `eval_names`: the held-out part, if there is one, and the test set."""

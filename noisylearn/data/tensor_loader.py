@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,10 @@ class TensorLoader:
         indices: ``(M,)`` rows to serve, without duplicates; None serves all. `Batch.index` is the row.
         channels_last: Give ``(B, C, H, W)`` inputs in channels-last memory format.
 
+    Attributes:
+        in_hand: How many of the batches yielded are not done with, 0 by default: a step that an error has broken off
+            is made again by a run that goes on.
+
     Raises:
         TypeError: A dtype is wrong.
         ValueError: The data is empty, lengths differ, a label is negative, or the sizes allow no batch.
@@ -108,6 +112,7 @@ class TensorLoader:
         self._count_batches(drop_last)
         self._epoch, self._position = 0, 0
         self._resuming, self._saved_batches = False, self._num_batches
+        self.in_hand: Callable[[], int] = int
 
     @property
     def sampler(self) -> TensorLoader:
@@ -127,8 +132,9 @@ class TensorLoader:
         """
         loader = copy.copy(self)
         loader.shuffle, loader.augment = False, None
-        if at_most is not None:
-            loader._rows = self._rows[:: -(-len(self._rows) // at_most)]
+        if at_most is not None:  # shared out by place: all of every third row may be one of three ranks' own
+            rows = self._rows[:: -(-len(self._rows) // at_most)]
+            loader.rank, loader.world_size, loader._rows = 0, 1, rows[self.rank :: self.world_size]
         loader._count_batches(drop_last=False)
         loader._epoch = loader._position = 0
         loader._resuming = False
@@ -160,9 +166,9 @@ class TensorLoader:
             self._epoch, self._position, self._resuming = epoch, 0, False
 
     def state_dict(self) -> dict[str, int]:
-        """Return the epoch, the batches yielded in it and the batches it has."""
+        """Return the epoch, the batches of it that are done with and the batches it has."""
         num_batches = self._saved_batches if self._resuming else self._num_batches
-        return {"epoch": self._epoch, "position": self._position, "num_batches": num_batches}
+        return {"epoch": self._epoch, "position": self._position - self.in_hand(), "num_batches": num_batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""

@@ -156,7 +156,8 @@ def _read_signals(path: Path) -> pa.Table | None:
     if not path.is_file():
         return None
     try:
-        table = pq.read_table(path)
+        with path.open("rb") as file:  # a name would be read as a URI where it has a colon
+            table = pq.read_table(file)
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path} is not a readable parquet file ({error}): run the cell again") from error
     missing = {"index", "given", "clean"} - set(table.column_names)

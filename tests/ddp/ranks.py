@@ -125,6 +125,7 @@ def _call(function: Callable[..., Any], args: Sequence[Any], rank: int, world: i
             distributed.init_process_group(
                 "gloo", init_method=f"file://{store}", rank=rank, world_size=world, timeout=timeout
             )
+            distributed.barrier()  # else a rank could fail, and be gone, before the others have found it
         return function(*args), ""
     except BaseException:  # noqa: BLE001  # told to the test, which fails of it
         return None, traceback.format_exc()

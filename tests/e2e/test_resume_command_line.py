@@ -169,7 +169,7 @@ def test_a_second_ctrl_c_aborts_and_the_last_epochs_checkpoint_stays(runs: Runs)
 def test_a_killed_run_goes_on_from_its_latest_epoch(runs: Runs) -> None:
     killed = runs.fit("killed", stop="SIGKILL:21")
     assert killed.returncode == -signal.SIGKILL
-    assert runs.files("killed") == COMPLETE - {"result.json", "signals.parquet"}
+    assert runs.files("killed") == COMPLETE - {"report.html", "result.json", "signals.parquet"}
     (latest,) = (runs.folder / "killed" / "checkpoints").glob("epoch*.ckpt")
     assert runs.checkpoint("killed", latest.name)["global_step"] == 16
     runs.resume("killed", latest.name)

@@ -132,45 +132,21 @@ def fit(
     return {"states": states, "tables": tables, "weights": method.state_dict(), "logged": logged.last}
 
 
-def assert_resumes(folder: Path, make: Callable[[], list[Any]], setting: str, epochs_ends: bool = True) -> None:
-    """Go on from each checkpoint of a run that is saved as ``setting`` says: the ends are the same, bit for bit.
-
-    Args:
-        folder: Where to save.
-        make: Makes the callbacks.
-        setting: A key of `SETTINGS`.
-        epochs_ends: Whether from the checkpoints of an epoch's last step too.
-    """
+@each_setting
+def test_a_resumed_run_has_every_table_figure_and_decision_of_one_that_never_stopped(
+    setting: str, tmp_path: Path
+) -> None:
     save, options = SETTINGS[setting]
-    whole = fit(make(), keeping(folder / "whole", **save), **options)
-    checkpoints = {s: path for s, path in saved(folder / "whole").items() if epochs_ends or s % STEPS}
+    whole = fit(watching() + acting(), keeping(tmp_path / "whole", **save), **options)
+    checkpoints = saved(tmp_path / "whole")
     assert len(checkpoints) >= 2
     for step, path in checkpoints.items():
-        found = fit(make(), keeping(folder / f"from {step}", **save), resume=path, **options)
+        found = fit(watching() + acting(), keeping(tmp_path / f"from {step}", **save), resume=path, **options)
         if not found["logged"]:  # there was no epoch left
             found["logged"] = whole["logged"]
         assert harness.differences(whole, found) == [], step
 
 
-@each_setting
-def test_a_resumed_run_has_every_table_figure_and_decision_of_one_that_never_stopped(
-    setting: str, tmp_path: Path
-) -> None:
-    """Saved in an epoch's last step, a run goes on with the next epoch: see the next two tests."""
-    epochs_ends = "every_n_train_steps" not in SETTINGS[setting][0]
-    assert_resumes(tmp_path, lambda: watching() + acting(), setting, epochs_ends)
-
-
-def test_what_is_kept_is_whole_in_an_epochs_last_step(tmp_path: Path) -> None:
-    assert_resumes(tmp_path, watching, "every 2 steps")
-
-
-@pytest.mark.xfail(reason="Lightning goes on with the next epoch: the end of this one, when they decide, never comes")
-def test_what_is_decided_is_not_passed_over_after_an_epochs_last_step(tmp_path: Path) -> None:
-    assert_resumes(tmp_path, lambda: watching() + acting(), "every 2 steps")
-
-
-@pytest.mark.xfail(reason="a meter whose true labels are matched with rows at the first step logs nothing before it")
 def test_the_meter_logs_an_epoch_that_was_saved_before_its_end(tmp_path: Path) -> None:
     meters, metrics = (MemorizationMeter(), MemorizationMeter()), []
     for meter, step in zip(meters, (None, EPOCHS * STEPS), strict=True):
@@ -182,7 +158,6 @@ def test_the_meter_logs_an_epoch_that_was_saved_before_its_end(tmp_path: Path) -
     assert metrics[0] == metrics[1]
 
 
-@pytest.mark.xfail(reason="Lightning makes the validation loader when the first validation is due")
 def test_meters_look_at_held_out_samples_before_the_first_validation(tmp_path: Path) -> None:
     meters = [LossAttackMeter(), Susceptibility()]
     trainer = fit_small([*meters, keeping(tmp_path)], module=Plain(), check_val_every_n_epoch=2)
@@ -213,19 +188,7 @@ class Fails(Callback):  # type: ignore[misc]  # its base is made at import time
             raise RuntimeError("on purpose")
 
 
-AHEAD = pytest.mark.xfail(reason="the loader's position counts the batch that it gave out, trained on or not")
-
-
-@pytest.mark.parametrize(
-    ("at", "step"),
-    [
-        pytest.param("start", 2, marks=AHEAD),
-        pytest.param("middle", 5, marks=AHEAD),
-        pytest.param("start", 7, marks=AHEAD),
-        pytest.param("middle", 8, marks=AHEAD),
-        ("end", 6),
-    ],
-)
+@pytest.mark.parametrize(("at", "step"), [("start", 2), ("middle", 5), ("start", 7), ("middle", 8), ("end", 6)])
 def test_saved_on_an_error_the_step_that_failed_is_made_again(at: str, step: int, tmp_path: Path) -> None:
     """In an epoch's first step, its second, its last: the loader had given the batch out already.
 

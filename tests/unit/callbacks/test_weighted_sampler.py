@@ -41,13 +41,23 @@ def test_rounding_is_fair_in_the_long_run() -> None:
 
 
 def test_equal_weights_leave_the_order_alone() -> None:
-    sampler = WeightedSampler([4, 2, 7], lambda rows: None, torch.Generator)
+    sampler = WeightedSampler([4, 2, 7], lambda rows: None, torch.Generator, 8)
     assert list(sampler) == [4, 2, 7]
     assert len(sampler) == 3
 
 
 def test_the_rest_is_the_wrapped_sampler_s() -> None:
     inner = RandomSampler(range(5))
-    sampler = WeightedSampler(inner, lambda rows: None, torch.Generator)
+    sampler = WeightedSampler(inner, lambda rows: None, torch.Generator, 8)
     assert sampler.replacement is inner.replacement
-    assert isinstance(pickle.loads(pickle.dumps(WeightedSampler([1], int, torch.Generator))), WeightedSampler)
+    assert isinstance(pickle.loads(pickle.dumps(WeightedSampler([1], int, torch.Generator, 2))), WeightedSampler)
+
+
+def test_a_process_whose_share_is_left_out_draws_from_the_others() -> None:
+    weights = torch.tensor([0.0, 1.0, 0.0, 1.0, 1.0])
+    sampler = WeightedSampler([0, 2], lambda rows: weights[rows], torch.Generator, 5)
+    for seed in range(10):
+        sampler._generator = lambda seed=seed: torch.Generator().manual_seed(seed)  # type: ignore[misc]
+        drawn = list(sampler)
+        assert len(drawn) == 2
+        assert set(drawn) <= {1, 3, 4}
