@@ -5,14 +5,12 @@ and their ratios, cleanlab in one process and in its default of one process per 
 random logits that favour the right class; a fifth of the labels is drawn anew.
 
     pip install noisylearn[cleanlab]
-    python benchmarks/confident_learning.py
+    python benchmarks/confident_learning.py [--save]
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from typing import Any
 import cleanlab
 import numpy as np
 import torch
+from _machine import add_save, machine, save
 from cleanlab.filter import find_label_issues
 
 from noisylearn.signals.label_issues import label_issues
@@ -54,11 +53,12 @@ def main() -> None:
     parser.add_argument("--num-classes", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="of torch")
+    add_save(parser)
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)
-    versions = f"torch {torch.__version__}, numpy {np.__version__}, cleanlab {cleanlab.__version__}"
-    print(f"machine     {platform.machine()}, {os.cpu_count()} cores, torch on {args.threads}; {versions}")
+    print(f"{', '.join(machine().values())}, numpy {np.__version__}, cleanlab {cleanlab.__version__}")
+    results: list[dict[str, object]] = []
     for num_classes in args.num_classes:
         probs, given = make(args.num_samples, num_classes)
         for filter_by in ("prune_by_noise_rate", "confident_learning"):
@@ -71,6 +71,11 @@ def main() -> None:
                 assert np.array_equal(ours.numpy(), theirs), "the masks differ"
                 name = f"cleanlab, n_jobs={n_jobs}"
                 print(f"  {name:<24} {theirs_ms:9.1f} ms, ratio {theirs_ms / ours_ms:.1f}, same mask")
+                row = {"samples": args.num_samples, "classes": num_classes, "filter_by": filter_by, "peer": name}
+                row |= {"cleanlab": cleanlab.__version__, "peer_ms": f"{theirs_ms:.1f}", "our_ms": f"{ours_ms:.1f}"}
+                results.append(row | {"ratio": f"{theirs_ms / ours_ms:.1f}"})
+    if args.save:
+        save(__file__, results)
 
 
 if __name__ == "__main__":

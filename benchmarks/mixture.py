@@ -5,14 +5,12 @@ scikit-learn runs twice: as DivideMix's code calls it (10 iterations at most), a
 the posterior is that of the second. The losses are made up, 60 % of them small (exponential, mean 0.1) and 40 % large
 (gamma, mean 3.5); none is clipped, since scikit-learn clips none.
 
-    python benchmarks/mixture.py
+    python benchmarks/mixture.py [--save]
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -22,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import sklearn
 import torch
+from _machine import add_save, machine, save
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
@@ -65,12 +64,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=5, help="of fit_gmm; scikit-learn runs once")
     parser.add_argument("--threads", type=int, default=1, help="of both sides; more than idle cores slow them down")
+    add_save(parser)
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)
     threadpool_limits(args.threads)
-    print(f"threads {args.threads} of {os.cpu_count()} cores, {platform.machine()}")
-    print(f"torch {torch.__version__}, scikit-learn {sklearn.__version__}")
+    print(f"{', '.join(machine().values())}, scikit-learn {sklearn.__version__}")
+    results: list[dict[str, object]] = []
     for call in (lambda x: fit_gmm(x).posterior(x), scikit_learn):
         call(made_up_losses(1000, args.seed))  # what a first call loads is not in the times
     for count in args.num_losses:
@@ -85,6 +85,11 @@ def main() -> None:
             difference = np.abs(posterior.numpy() - theirs).max()
             print(f"  {name:17} {seconds:10.4f} s   {iterations} iterations", end="")
             print(f"   ratio {seconds / ours_s:7.1f}   largest difference of the posterior {difference:.1e}")
+            row = {"losses": count, "peer": name, "scikit_learn": sklearn.__version__, "iterations": iterations}
+            row |= {"peer_s": f"{seconds:.4f}", "fit_gmm_s": f"{ours_s:.4f}", "ratio": f"{seconds / ours_s:.1f}"}
+            results.append(row | {"posterior_difference": f"{difference:.1e}"})
+    if args.save:
+        save(__file__, results)
 
 
 if __name__ == "__main__":
