@@ -54,7 +54,7 @@ class PerSampleCallback(Callback):
 
     def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
         """Return the signals to feed; called at the first observation or when a checkpoint is loaded."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define build_signals(num_samples, num_classes)")
 
     def planned_signals(self) -> Sequence[Planned]:
         """Return the signals that are known before the first observation."""
@@ -74,7 +74,7 @@ class PerSampleCallback(Callback):
     @property
     def view(self) -> dict[str, str]:
         """How the samples were looked at, for the record: kind of view, mode of the network, transform of the input."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define the property `view`")
 
     @property
     def first_epoch(self) -> int:

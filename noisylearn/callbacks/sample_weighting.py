@@ -57,7 +57,7 @@ class SampleWeighting(Callback):
         Returns:
             ``(K,)`` weights, finite and at least 0.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define weigh(suspicion, epoch)")
 
     # -- life of a fit -----------------------------------------------------------------------------------------------
 

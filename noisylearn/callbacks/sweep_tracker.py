@@ -155,16 +155,16 @@ class SweepTracker(PerSampleCallback):
         Raises:
             ValueError: The logits, the labels or the rows were not found; the message says what was.
         """
-        trained_on = trainer.train_dataloader
-        loader = trained_on if self._loader is None else trained_on[self._loader]
-        passes = with_progress(sweep_loader(loader, trainer, self._dataset), trainer, f"sweep {self._name}")
+        loader, dataset, rows = self._looked_at(trainer)
+        passes = with_progress(sweep_loader(loader, trainer, dataset), trainer, f"sweep {self._name}")
         needs = [need for signal in self._signals for need in signal.needs]
         checked = False
         with evaluating(trainer, pl_module), self._reader.observing(pl_module, needs) as observe:
             for batch, positions in passes:
+                positions = positions if rows is None else rows[positions]
                 obs = observe(trainer.strategy.batch_to_device(batch), positions)
                 if not checked:
-                    self.by_position = self._reader.by_position
+                    self.by_position = self._reader.by_position and rows is None
                     self._prepare_rows(trainer, loader, obs.logits.shape[1], obs.logits.device)
                     checked = True
                 assert self.signal_set is not None
@@ -173,3 +173,11 @@ class SweepTracker(PerSampleCallback):
                 self.signal_set.stage()  # in batches as they come: what signals need may be the network itself
                 self._uncommitted = True
         self._commit(self._epoch(trainer) if epoch is None else epoch)
+
+    def _looked_at(self, trainer: Any) -> tuple[Any, Any, Tensor | None]:
+        """Return the loader to look through, the dataset in place of its own, and the rows of its samples.
+
+        None for the dataset is the loader's own; None for the rows is what batches carry, else the positions.
+        """
+        trained_on = trainer.train_dataloader
+        return trained_on if self._loader is None else trained_on[self._loader], self._dataset, None

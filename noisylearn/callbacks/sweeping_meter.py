@@ -39,7 +39,7 @@ class SweepingMeter(Callback):
 
     def measure(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
         """Return the figures to log, by name; on several processes all take part and each has the same."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define measure(trainer, pl_module)")
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Look for the network, where the module has no ``forward``."""

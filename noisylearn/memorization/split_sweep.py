@@ -9,10 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from noisylearn.callbacks import SweepTracker
-from noisylearn.callbacks.evaluating import evaluating
 from noisylearn.callbacks.logits_finder import Key
-from noisylearn.callbacks.sweep_loader import sweep_loader
-from noisylearn.callbacks.sweep_progress import with_progress
 from noisylearn.memorization.dataset_view import DatasetView, TargetKey
 from noisylearn.memorization.forgetting_time import ForgettingTime
 
@@ -48,25 +45,5 @@ class SplitSweep(SweepTracker):
         super().__init__([ForgettingTime()], every_n_epochs, logits, input, target, num_samples=size, name="split")
         self._view, self._view_loader = view, loader
 
-    def sweep(self, trainer: Any, pl_module: Any, epoch: int | None = None) -> None:
-        """Look at every row of the view once and commit what was seen; all processes take part.
-
-        Args:
-            trainer: The Trainer of a running fit.
-            pl_module: Its module.
-            epoch: The epoch that the sweep belongs to; by default the present one.
-
-        Raises:
-            ValueError: The logits, the labels or the rows were not found; the message says what was.
-        """
-        loader = self._view_loader
-        passes = sweep_loader(loader, trainer, self._view if isinstance(loader, DataLoader) else None)
-        with evaluating(trainer, pl_module), self._reader.observing(pl_module) as observe:
-            for batch, positions in with_progress(passes, trainer, "sweep of the other split"):
-                obs = observe(trainer.strategy.batch_to_device(batch), self._view.rows[positions])
-                if self.signal_set is None:
-                    self._prepare_rows(trainer, loader, obs.logits.shape[1], obs.logits.device)
-                    assert self.signal_set is not None
-                self.signal_set.observe(obs)
-                self._uncommitted = True
-        self._commit(self._epoch(trainer) if epoch is None else epoch)
+    def _looked_at(self, trainer: Any) -> tuple[Any, Any, Tensor | None]:
+        return self._view_loader, self._view if isinstance(self._view_loader, DataLoader) else None, self._view.rows

@@ -65,7 +65,7 @@ class Signal:
 
     def observe(self, obs: Observation) -> Mapping[str, Tensor]:
         """Return the ``(B,)`` values to stage: one per observed column and per column that is not ``"ordered"``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define observe(obs)")
 
     def advance(self, state: Views, staged: Views) -> Mapping[str, Tensor]:
         """Return new ``(N,)`` values of the ``"ordered"`` columns; rows that were not staged are ignored."""
