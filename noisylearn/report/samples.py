@@ -121,15 +121,18 @@ def _edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     inner_low, inner_high = (float(q) for q in np.quantile(values, [0.005, 0.995]))
     if inner_high > inner_low and high - low > 4 * (inner_high - inner_low):
         low, high = inner_low, inner_high
-    if np.array_equal(values, np.round(values)):
+    if np.array_equal(values, np.round(values)) and max(abs(low), abs(high)) < 2**52:  # beyond, halves are lost
         # Whole numbers: bins of equal whole width around them, so that no bin holds more of them than its neighbour.
         low, high = np.floor(low), np.ceil(high)
         width = int(np.ceil((high - low + 1) / MAX_BINS))
         bins = int(np.ceil((high - low + 1) / width))
         return np.asarray(low - 0.5 + width * np.arange(bins + 1), dtype=np.float64)
-    if high <= low:  # one value only
-        low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, MAX_BINS + 1)
+    edges = np.linspace(low, high, MAX_BINS + 1)
+    if np.all(np.diff(edges) > 0):
+        return edges
+    # One value, or values too near to each other for so many floats between them.
+    margin = max(0.5, 1e-12 * max(abs(low), abs(high)))
+    return np.linspace(low - margin, high + margin, MAX_BINS + 1)
 
 
 def confusion(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.int64]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from noisylearn.report import Run, load_run, most_suspicious
@@ -50,6 +50,8 @@ def test_parts_follow_the_clean_labels_where_known() -> None:
     ),
     st.integers(0, 2**32 - 1),
 )
+@example([0.0, 5e-324], 0)  # no float lies between them
+@example([1e300, 1e300], 0)
 def test_every_sample_of_a_part_is_in_one_bin_or_counted_as_missing(values: list[float], seed: int) -> None:
     scores = np.array(values, dtype=np.float64)
     wrong = np.random.default_rng(seed).random(len(scores)) < 0.5
