@@ -10,6 +10,7 @@ from torch import Tensor
 from noisylearn._checks import check_non_negative, check_probability
 from noisylearn.losses import elr, elr_target_update
 from noisylearn.methods.learner import NoisyLearner
+from noisylearn.methods.presets import Preset
 from noisylearn.tables import Column, SampleTable
 
 
@@ -38,6 +39,11 @@ class ELR(NoisyLearner):
 
     paper = "Liu et al., Early-Learning Regularization, 2020"
     state = "8 C bytes"
+    presets = (
+        Preset(("cifar10",), ("symmetric",), {"lam": 3.0, "beta": 0.7}, "ELR/config_cifar10.json"),
+        Preset(("cifar10",), ("asymmetric",), {"lam": 1.0, "beta": 0.9}, "ELR/config_cifar10_asym.json"),
+        Preset(("cifar100",), ("symmetric", "asymmetric"), {"lam": 7.0, "beta": 0.9}, "ELR/config_cifar100.json"),
+    )
 
     def __init__(self, lam: float = 3.0, beta: float = 0.7, **learner: Any) -> None:
         super().__init__(**learner)

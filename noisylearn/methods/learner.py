@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from noisylearn._checks import check_positive_int
 from noisylearn.methods._step_checks import check_batch, check_num_logits, check_target_range
 from noisylearn.methods.optimization import build_optimizer, build_scheduler, check_optimization
+from noisylearn.methods.presets import Preset
 from noisylearn.methods.sample_state import SampleState
 from noisylearn.models import build_backbone
 
@@ -53,6 +54,8 @@ class NoisyLearner(SampleState):
     paper: ClassVar[str] = ""
     cost: ClassVar[str] = "1 network, 1 pass"
     state: ClassVar[str] = "none"
+    presets: ClassVar[tuple[Preset, ...]] = ()
+    """The authors' own arguments by data set, family of noise and rate; the more particular stand first."""
 
     def __init__(
         self,
