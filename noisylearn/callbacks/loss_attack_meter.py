@@ -12,13 +12,11 @@ from torch import Tensor
 from torch.utils.data import DistributedSampler
 
 from noisylearn._checks import check_positive_int
-from noisylearn.callbacks.evaluating import evaluating
 from noisylearn.callbacks.logits_finder import Key
-from noisylearn.callbacks.sweep_loader import sweep_loader
-from noisylearn.callbacks.sweep_progress import with_progress
 from noisylearn.callbacks.sweep_reader import Observe
 from noisylearn.callbacks.sweeping_meter import SweepingMeter, held_out_loader
 from noisylearn.metrics import loss_attack
+from noisylearn.sweeping import evaluating, sweep_loader, with_progress
 
 
 class LossAttackMeter(SweepingMeter):

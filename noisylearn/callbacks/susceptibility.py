@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from noisylearn.callbacks.evaluating import evaluating
 from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.sweeping_meter import SweepingMeter, held_out_loader
 from noisylearn.metrics import susceptibility
+from noisylearn.sweeping import evaluating
 
 
 class Susceptibility(SweepingMeter):

@@ -8,14 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from noisylearn._checks import check_positive_int
-from noisylearn.callbacks.evaluating import evaluating
 from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.named_signals import Planned, as_list, built, planned
 from noisylearn.callbacks.per_sample import PerSampleCallback
-from noisylearn.callbacks.sweep_loader import sweep_loader
-from noisylearn.callbacks.sweep_progress import with_progress
 from noisylearn.callbacks.sweep_reader import SweepReader
 from noisylearn.signals import GivenLabel, Signal, SignalSet
+from noisylearn.sweeping import evaluating, sweep_loader, with_progress
 
 
 class SweepTracker(PerSampleCallback):

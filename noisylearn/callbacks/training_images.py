@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from noisylearn.callbacks.exact_resume import rng_state, set_rng_state
+from noisylearn._rng import rng_state, set_rng_state
 from noisylearn.callbacks.index_recorder import innermost
 from noisylearn.callbacks.step_reader import StepReader, describe
 from noisylearn.callbacks.sweep_reader import INPUT_KEYS

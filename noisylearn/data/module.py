@@ -18,7 +18,7 @@ from noisylearn.data.batch import Batch
 from noisylearn.data.dataloader import image_loader, image_transform
 from noisylearn.data.root import data_root
 from noisylearn.data.split import stratified_split
-from noisylearn.data.tensor_loader import TensorLoader
+from noisylearn.data.tensor_loader import TensorLoader, epoch_generator
 from noisylearn.noise import NOISE_KINDS, NoisyLabels, expected_wrong_rate, make_noise
 
 _log = logging.getLogger(__name__)
@@ -221,7 +221,8 @@ class NoisyDataModule(LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         """Return the shuffled loader of the rows trained on, at the position of a resumed run."""
-        loader = self._loader("train", self.noisy_targets, self.train_rows, train=True)
+        self.setup()
+        loader = self._loader("train", self.noisy_targets, self.train_rows, train=True, plan=self._plan())
         if self._resume is not None:
             self._check_same_noise(self._resume)
             if isinstance(loader, TensorLoader) and "train_loader" in self._resume:
@@ -231,6 +232,21 @@ class NoisyDataModule(LightningDataModule):
             loader.in_hand = self._steps_in_hand
         self._train_loader = loader
         return loader
+
+    def _plan(self) -> Tensor | None:
+        """The rows of the coming epoch as the method wants them served; None where it leaves that to the loader."""
+        trainer = self.trainer
+        planned_rows = getattr(getattr(trainer, "lightning_module", None), "planned_rows", None)
+        if trainer is None or planned_rows is None or self.loader_kind != "tensor":
+            return None
+        rank, ranks = trainer.global_rank, trainer.world_size
+        generator = epoch_generator(self.seed, trainer.current_epoch, rank)
+        plan: Tensor | None = planned_rows(self.train_rows[self.train_rows % ranks == rank], self.batch_size, generator)
+        if plan is None:
+            return None
+        longest = torch.tensor(len(plan), device=trainer.strategy.root_device)
+        length = int(trainer.strategy.reduce(longest, reduce_op="max"))
+        return plan.repeat(-(-length // len(plan)))[:length]
 
     def _steps_in_hand(self) -> int:
         """Batches that the Trainer has taken and not trained on: one, while a step is made or after it has failed."""
@@ -263,7 +279,7 @@ class NoisyDataModule(LightningDataModule):
         share = self.train_rows[self.trainer.global_rank :: self.trainer.world_size]
         return self._loader("train", self.noisy_targets, share, train=False)
 
-    def _loader(self, part: str, targets: Tensor, rows: Tensor, train: bool) -> Loader:
+    def _loader(self, part: str, targets: Tensor, rows: Tensor, train: bool, plan: Tensor | None = None) -> Loader:
         self.setup()
         images = self.train_images if part == "train" else self.test_images
         augment = self.augmentation if train and self.augment else None
@@ -297,6 +313,7 @@ class NoisyDataModule(LightningDataModule):
             augment=augment,
             normalize=normalize,
             indices=rows,
+            plan=plan,
         )
 
     # ---- exact resume

@@ -14,13 +14,29 @@ from noisylearn._checks import check_index, check_positive_int
 from noisylearn.data.augment import Augment
 from noisylearn.data.batch import Batch
 
-_ORDER, _AUGMENT = 0, 1  # which stream of random numbers
+_ORDER, _AUGMENT, _PLAN = 0, 1, 2  # which stream of random numbers
 
 
 def _generator(seed: int, *key: int) -> torch.Generator:
     """Return a CPU generator seeded from ``seed`` and ``key`` through NumPy's ``SeedSequence``."""
     state = np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))
+
+
+def epoch_generator(seed: int, epoch: int, rank: int) -> torch.Generator:
+    """Return a CPU generator for what an epoch's plan draws, apart from the loader's own streams.
+
+    Args:
+        seed: The data's seed.
+        epoch: The epoch.
+        rank: The process.
+
+    Example:
+        >>> one, other = (torch.rand(1, generator=epoch_generator(0, epoch, 0)) for epoch in (3, 4))
+        >>> bool(one != other)
+        True
+    """
+    return _generator(seed, _PLAN, epoch, rank)
 
 
 class TensorLoader:
@@ -55,6 +71,8 @@ class TensorLoader:
         normalize: Per-channel (mean, std) on the scale 0..1, images only; None leaves 0..1.
         device: Where the data lives; None leaves it where ``images`` is.
         indices: ``(M,)`` rows to serve, without duplicates; None serves all. `Batch.index` is the row.
+        plan: ``(K,)`` rows of this rank in the order to serve them in every epoch, repeats allowed, in place of an
+            order of its own; each rank's as long as the others'.
         channels_last: Give ``(B, C, H, W)`` inputs in channels-last memory format.
 
     Attributes:
@@ -93,6 +111,7 @@ class TensorLoader:
         normalize: tuple[Sequence[float], Sequence[float]] | None = None,
         device: torch.device | str | None = None,
         indices: Tensor | None = None,
+        plan: Tensor | None = None,
         channels_last: bool = True,
     ) -> None:
         _check_data(images, targets, needs_images=augment is not None or normalize is not None)
@@ -109,6 +128,7 @@ class TensorLoader:
         self.channels_last = channels_last and images.ndim == 4
         self._scale = _affine(images, normalize, self.device)
         self._rows = _check_rows(indices, len(images))
+        self._plan = None if plan is None else torch.from_numpy(check_index("plan", plan.cpu().numpy(), len(images)))
         self._count_batches(drop_last)
         self._epoch, self._position = 0, 0
         self._resuming, self._saved_batches = False, self._num_batches
@@ -131,7 +151,7 @@ class TensorLoader:
             at_most: About so many of the rows, evenly spaced, instead of all.
         """
         loader = copy.copy(self)
-        loader.shuffle, loader.augment = False, None
+        loader.shuffle, loader.augment, loader._plan = False, None, None
         if at_most is not None:  # shared out by place: all of every third row may be one of three ranks' own
             rows = self._rows[:: -(-len(self._rows) // at_most)]
             loader.rank, loader.world_size, loader._rows = 0, 1, rows[self.rank :: self.world_size]
@@ -148,7 +168,7 @@ class TensorLoader:
                 f"`world_size` must leave every rank a sample, got {self.world_size} ranks for {len(self._rows)} "
                 "samples: use fewer processes"
             )
-        self._share_size = int(shares.max())
+        self._share_size = int(shares.max()) if self._plan is None else len(self._plan)
         self._num_batches = (self._share_size + (0 if drop_last else self.batch_size - 1)) // self.batch_size
         if self._num_batches == 0:
             raise ValueError(
@@ -192,6 +212,8 @@ class TensorLoader:
 
     def _order(self, epoch: int) -> Tensor:
         """Return this rank's rows of ``epoch``, in order and padded: ``(share,)`` int64 on the CPU."""
+        if self._plan is not None:
+            return self._plan
         order = self._rows
         if self.shuffle:
             order = order[torch.randperm(len(order), generator=_generator(self.seed, _ORDER, epoch))]

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.data import DataLoader
 
 from noisylearn._compat import Callback, Trainer
-from noisylearn.callbacks.exact_resume import rng_state, set_rng_state
+from noisylearn._rng import rng_state, set_rng_state
 from noisylearn.memorization.dataset_view import DatasetView
 
 MakeTrainer: TypeAlias = Callable[[list[Callback]], Trainer]

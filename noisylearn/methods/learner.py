@@ -56,6 +56,9 @@ class NoisyLearner(SampleState):
     state: ClassVar[str] = "none"
     presets: ClassVar[tuple[Preset, ...]] = ()
     """The authors' own arguments by data set, family of noise and rate; the more particular stand first."""
+    views: ClassVar[tuple[str, ...]] = ("weak",)
+    """How a NoisyDataModule transforms each training input: ``"weak"``, ``"strong"`` or ``"none"``. With several, the
+    input of a batch is a tuple of that many views of the same samples."""
 
     def __init__(
         self,
@@ -116,6 +119,31 @@ class NoisyLearner(SampleState):
             logits: What it received, detached.
         """
         return None
+
+    def plan_epoch(self, rows: Tensor, batch_size: int, generator: torch.Generator) -> Tensor | None:
+        """Return the rows of the coming epoch in the order to serve them, or None for all of them, shuffled.
+
+        For methods whose batches are made of parts, labelled and unlabelled samples say. Called after `begin_epoch`.
+        It needs a NoisyDataModule with ``loader="tensor"``.
+
+        Args:
+            rows: ``(M,)`` int64 on the CPU, the training rows that are this process's.
+            batch_size: Samples in a batch; every ``batch_size`` rows of the plan make one.
+            generator: For random numbers, a new one for every epoch and process.
+
+        Returns:
+            ``(K,)`` int64 on the CPU, repeats allowed. Where processes plan different lengths, the shorter plan is
+            begun again.
+        """
+        return None
+
+    def planned_rows(self, rows: Tensor, batch_size: int, generator: torch.Generator) -> Tensor | None:
+        """Begin the epoch and return its plan; what the DataModule calls."""
+        self._plan_is_asked = True
+        if not self._plans:
+            return None
+        self.begin_epoch_once()
+        return self.plan_epoch(rows, batch_size, generator)
 
     # -- the step ----------------------------------------------------------------------------------------------------
 
@@ -205,10 +233,39 @@ class NoisyLearner(SampleState):
     def setup(self, stage: str) -> None:
         """Build the tables; the first batch is checked anew."""
         super().setup(stage)
-        self._checked = False
+        self._checked = self._plan_is_asked = False
+        if self._plans:
+            trainer: Any = self.trainer  # Lightning sets the attribute undeclared
+            trainer.reload_dataloaders_every_n_epochs = 1  # each epoch's plan is a loader of its own
+
+    @property
+    def _plans(self) -> bool:
+        return type(self).plan_epoch is not NoisyLearner.plan_epoch
+
+    def on_train_start(self) -> None:
+        """Move the tables to the device.
+
+        Raises:
+            ValueError: The method plans its epochs and the data does not ask for the plan.
+        """
+        super().on_train_start()
+        if self._plans and not self._plan_is_asked:
+            raise ValueError(
+                f"{type(self).__name__} composes its own batches, and these data cannot be asked for them: fit with a "
+                "NoisyDataModule with loader='tensor'"
+            )
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer, and the scheduler if there is one."""
+        """Return the optimizer, and the scheduler if there is one.
+
+        Raises:
+            ValueError: The scheduler needs the number of steps, and the method's epochs differ in length.
+        """
+        if self._plans and (self._scheduler_interval == "step" or str(self._scheduler).endswith("OneCycleLR")):
+            raise ValueError(
+                f"`scheduler` must move by epoch with {type(self).__name__}, got {self._scheduler!r} by step: its "
+                "epochs differ in length; e.g. scheduler='CosineAnnealingLR', scheduler_interval='epoch'"
+            )
         optimizer = build_optimizer(self.parameters(), self._optimizer, self._lr, self._optimizer_args)
         if self._scheduler is None:
             return optimizer

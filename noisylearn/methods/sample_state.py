@@ -28,10 +28,25 @@ class SampleState(LightningModule):
         self.tables: dict[str, SampleTable] = {}
         self._uncommitted = False
         self._diverged: Tensor | None = None
+        self._begun = -1  # the last epoch that `begin_epoch` prepared
 
     def build_tables(self, num_samples: int) -> Mapping[str, SampleTable]:
         """Return the method's state per sample, by name; called before each fit that begins at epoch 0."""
         return {}
+
+    def begin_epoch(self) -> None:
+        """Do what an epoch begins with, e.g. go through the training set and choose the samples it learns from.
+
+        Called once per epoch, before its batches are planned and before its first step; a run that is resumed in
+        mid-epoch does not call it again, so what it makes belongs in a table, a buffer or a parameter.
+        """
+
+    def begin_epoch_once(self) -> None:
+        """Call `begin_epoch`, unless this epoch has begun already."""
+        if self._begun != self.current_epoch:
+            self._begun = self.current_epoch
+            self._place_tables()  # planning may come before the fit's first hook
+            self.begin_epoch()
 
     def set_sample_weights(self, index: Tensor, weights: Tensor) -> None:
         """Weight samples in the mean from now on (1 unless set); for callbacks that prune or re-weight.
@@ -74,7 +89,7 @@ class SampleState(LightningModule):
         """Build the tables, before Lightning restores a checkpoint into them."""
         if stage != "fit":
             return
-        self._diverged, self._uncommitted = None, False
+        self._diverged, self._uncommitted, self._begun = None, False, -1
         if self.trainer.current_epoch == 0:  # else the same Trainer goes on, and so does the state
             self.tables = {name: table for name, table in self.tables.items() if name == WEIGHTS}
         if type(self).build_tables is not SampleState.build_tables and not self.tables.keys() - {WEIGHTS}:
@@ -82,6 +97,13 @@ class SampleState(LightningModule):
 
     def on_train_start(self) -> None:
         """Move the tables to the device."""
+        self._place_tables()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Begin the epoch, if planning it has not."""
+        self.begin_epoch_once()
+
+    def _place_tables(self) -> None:
         for table in self.tables.values():
             table.to(self.device)
 
@@ -138,6 +160,7 @@ class SampleState(LightningModule):
             RuntimeError: A loss was not finite: such weights must not replace an earlier checkpoint.
         """
         self._raise_if_diverged()
+        checkpoint["noisylearn_begun"] = self._begun
         if self.tables:
             checkpoint["noisylearn_tables"] = {name: table.state_dict() for name, table in self.tables.items()}
 
@@ -149,6 +172,7 @@ class SampleState(LightningModule):
         """
         if self._trainer is None or self.trainer.state.fn != "fit":
             return
+        self._begun = checkpoint.get("noisylearn_begun", -1)
         saved = checkpoint.get("noisylearn_tables", {})
         if WEIGHTS in saved:
             self.tables[WEIGHTS] = self._weight_table()

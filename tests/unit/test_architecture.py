@@ -27,6 +27,7 @@ LIGHTNING = {"lightning", "pytorch_lightning", "lightning_fabric"}
 ARROWS: dict[str, set[str]] = {
     "_checks": set(),
     "_compat": set(),
+    "_rng": set(),
     "_columns": {"_checks"},
     "_placement": {"_columns"},
     "tables": {"_checks", "_columns", "_placement"},
@@ -37,11 +38,12 @@ ARROWS: dict[str, set[str]] = {
     "metrics": {"_checks"},
     "models": {"_checks"},
     "data": {"_checks", "_compat", "noise", "tables"},
-    "callbacks": {"_checks", "_compat", "metrics", "selection", "signals", "tables"},
-    "methods": {"_checks", "_compat", "losses", "models", "noise", "selection", "tables"},
+    "sweeping": {"_rng"},
+    "callbacks": {"_checks", "_compat", "_rng", "metrics", "selection", "signals", "sweeping", "tables"},
+    "methods": {"_checks", "_compat", "losses", "models", "noise", "selection", "sweeping", "tables"},
     "bench": {"_checks", "_compat", "data", "methods"},
     "report": {"_checks", "_compat", "data", "methods"},
-    "memorization": {"_checks", "_compat", "bench", "callbacks", "data", "methods", "signals", "tables"},
+    "memorization": {"_checks", "_compat", "_rng", "bench", "callbacks", "data", "methods", "signals", "tables"},
 }
 # The command line may import every room, and no room may import it.
 HOUSE = set(ARROWS)
@@ -50,6 +52,7 @@ ARROWS["__init__"] = HOUSE
 
 LIBRARIES: dict[str, set[str]] = {
     "_checks": {"numpy"},
+    "_rng": {"numpy", "torch"},
     "_columns": {"numpy", "torch"},
     "_placement": {"torch"},
     "tables": {"numpy", "torch"},

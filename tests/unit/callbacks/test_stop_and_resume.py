@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from noisylearn._compat import Callback
+from noisylearn._rng import rng_state, set_rng_state
 from noisylearn.callbacks import ExactResume, GracefulStop
-from noisylearn.callbacks.exact_resume import rng_state, set_rng_state
 from tests.unit.callbacks.small import fit
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from noisylearn.callbacks.exact_resume import rng_state, set_rng_state
+from noisylearn._rng import rng_state, set_rng_state
 
 
 @contextmanager

@@ -1,0 +1,44 @@
+"""`sweeping`: a method's own pass over the training set, the network held still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor
+
+from noisylearn._compat import LightningModule
+from noisylearn.methods._step_checks import check_batch
+from noisylearn.sweeping import evaluating, sweep_loader, with_progress
+
+
+@contextmanager
+def sweeping(method: LightningModule, what: str) -> Iterator[Iterator[tuple[Any, Tensor, Tensor]]]:
+    """Give this process's share of the training set, batch by batch, in evaluation mode and without gradients.
+
+    Every sample comes once, without augmentation where the loader or the DataModule can leave it out. Weights, modes
+    and random numbers are afterwards as they were.
+
+    Args:
+        method: The module of a running fit.
+        what: What the pass is for, on the progress bar.
+
+    Example:
+        >>> from noisylearn.data import Digits
+        >>> from noisylearn.methods import NoisyLearner
+        >>> class Counting(NoisyLearner):
+        ...     def begin_epoch(self):
+        ...         with sweeping(self, "count") as batches:
+        ...             self.count = sum(len(target) for _, target, _ in batches)
+    """
+    trainer = method.trainer
+    batches = with_progress(sweep_loader(trainer.train_dataloader, trainer), trainer, what)
+    with evaluating(trainer, method):
+        yield (_checked(trainer, batch) for batch, _ in batches)
+
+
+def _checked(trainer: Any, batch: Any) -> tuple[Any, Tensor, Tensor]:
+    check_batch(batch)
+    x, target, index = trainer.strategy.batch_to_device(batch)
+    return x, target, index
