@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,33 @@ def recipe_files(names: Sequence[str]) -> list[Path]:
         base = own.with_name("_base.yaml")
         files += [file for file in (base, own) if file.is_file() and file not in files]
     return files
+
+
+def method_recipes(patterns: Sequence[str]) -> list[str]:
+    """Return the recipes that patterns stand for: a name is itself, ``digits/*`` all that name a method.
+
+    Args:
+        patterns: Names, or names with ``*``.
+
+    Raises:
+        ValueError: There is no such recipe, or a pattern fits none.
+
+    Example:
+        >>> "digits/elr" in method_recipes(["digits/*"]), "digits/pair45" in method_recipes(["digits/*"])
+        (True, False)
+    """
+    found: list[str] = []
+    for pattern in patterns:
+        named = [pattern] if pattern in recipe_names() else fnmatch.filter(recipe_names(), pattern)
+        if not named:
+            raise ValueError(unknown_name("recipe", pattern, recipe_names()))
+        found += [name for name in named if name == pattern or _names_method(name)]
+    return list(dict.fromkeys(found))
+
+
+def _names_method(name: str) -> bool:
+    own = yaml.safe_load((recipe_root() / f"{name}.yaml").read_text(encoding="utf-8"))
+    return "class_path" in own.get("model", {})
 
 
 def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class ResultWriter(Callback):
 
     Args:
         path: The file; by default ``result.json`` in the Trainer's ``default_root_dir``.
-        cell: Name of the table cell that the run belongs to; by default ``<data>/<method>``.
+        cell: Name of the table cell that the run belongs to; by default ``<data>-<noise>-<rate>/<method>``.
         seed: The run's seed, for the record.
         reduced: Whether the schedule is shorter than the published one, to be marked wherever the number stands.
 
@@ -104,7 +104,7 @@ class ResultWriter(Callback):
         data_name = getattr(data, "name", None) or (type(data).__name__ if data is not None else None)
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
         result = {
-            "cell": self.cell or (f"{data_name}/{method}" if data_name else method),
+            "cell": self.cell or _cell(data_name, _noise(data), method),
             "method": method,
             "data": data_name,
             "noise": _noise(data),
@@ -181,6 +181,11 @@ def summarise(history: list[dict[str, float]]) -> dict[str, Any]:
     out["per_network"] = [v for k, v in parts.items() if k.startswith("network")]
     out["ensemble_last"] = parts.get("ensemble")
     return out
+
+
+def _cell(data_name: str | None, noise: dict[str, Any] | None, method: str) -> str:
+    kind = f"-{noise['generator']}-{noise['rate']:g}" if noise else ""
+    return f"{data_name}{kind}/{method}" if data_name else method
 
 
 def _noise(data: Any) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from noisylearn.cli.names import check_names, check_needed
 from noisylearn.cli.options import expand_recipes, only_asks, shortens
 from noisylearn.cli.run_folder import from_run_folder
 
-COMMANDS = (*TRAINING, "demo", "list", "report")
+COMMANDS = (*TRAINING, "demo", "bench", "list", "report")
 FORESEEN = (
     ValueError, TypeError, IndexError, OSError, RuntimeError, MemoryError, ImportError, argparse.ArgumentError,
 )  # fmt: skip
@@ -68,6 +68,13 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for runs and page (%(default)s)")
     demo.add_argument("--epochs", type=int, default=60, help="length of a run (%(default)s)")
     demo.add_argument("--workers", type=int, default=None, help="runs at a time (default: one per core)")
+    bench = commands.add_parser("bench", help="runs of recipes with several seeds, and one table of them")
+    bench.add_argument("recipes", nargs="+", metavar="RECIPE", help="recipes, e.g. digits/elr; `digits/*` is all of it")
+    bench.add_argument("--overlay", nargs="+", default=[], metavar="RECIPE", help="change all of them, one at a time")
+    bench.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of weights, order and noise (0 1 2)")
+    bench.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder for the runs (%(default)s)")
+    bench.add_argument("--csv", type=Path, default=None, help="rows are put here, means beside it in results.md")
+    bench.add_argument("--workers", type=int, default=None, help="runs at a time (default: one per core)")
     listing = commands.add_parser("list", help="what there is: " + ", ".join(LISTS))
     listing.add_argument("what", metavar="{" + ",".join(LISTS) + "}")
     report = commands.add_parser("report", help="one page from run folders")
@@ -91,15 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return train(args)
         if not args[0].startswith("-") and args[0] not in COMMANDS:
             raise ValueError(unknown_name("command", args[0], COMMANDS))
-        parsed = build_parser().parse_args(args)
-        if parsed.command == "list":
-            print_list(parsed.what)
-        elif parsed.command == "report":
-            out = parsed.out or parsed.runs[0]
-            out = out / "report.html" if out.is_dir() else out
-            print(report(parsed.runs, out, title=parsed.runs[0].name))
-        else:
-            print(demo(parsed.out, parsed.epochs, parsed.workers))
+        run_command(build_parser().parse_args(args))
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as exit_:
@@ -112,6 +111,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"noisylearn: {in_own_words(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def run_command(parsed: argparse.Namespace) -> None:
+    """Do what a command other than the training ones asks for.
+
+    Args:
+        parsed: What `build_parser` made of the arguments.
+    """
+    if parsed.command == "list":
+        print_list(parsed.what)
+    elif parsed.command == "report":
+        out = parsed.out or parsed.runs[0]
+        out = out / "report.html" if out.is_dir() else out
+        print(report(parsed.runs, out, title=parsed.runs[0].name))
+    elif parsed.command == "bench":
+        bench(parsed.recipes, parsed.overlay, parsed.seeds, parsed.out, parsed.csv, parsed.workers)
+    else:
+        print(demo(parsed.out, parsed.epochs, parsed.workers))
 
 
 def stopped(interrupt: KeyboardInterrupt) -> int:
@@ -160,6 +177,43 @@ def demo(out: Path, epochs: int, workers: int | None) -> Path:
         print("stopped; the same command goes on")
         raise
     return report(runs, out / "report.html", title="Learning with wrong labels: the demo")
+
+
+def bench(
+    recipes: Sequence[str],
+    overlays: Sequence[str],
+    seeds: Sequence[int],
+    out: Path,
+    csv: Path | None,
+    workers: int | None,
+) -> None:
+    """Make the runs of a grid that are not made yet, then print their table and keep their rows.
+
+    Args:
+        recipes: Names of recipes; ``digits/*`` is all recipes of digits that are a method's.
+        overlays: Recipes that change the others, one at a time.
+        seeds: Seeds of weights, order and noise.
+        out: Folder of the run folders.
+        csv: The results file, which keeps the rows of other recipes and seeds; by default ``results.csv`` in ``out``.
+        workers: Runs at a time; None for one per core.
+
+    Raises:
+        RuntimeError: A run failed; the rows of the others are kept.
+    """
+    print("noisylearn bench: loading PyTorch", flush=True)
+    from noisylearn.bench import grid_jobs, grid_rows, markdown, method_recipes, run_jobs, write_rows
+    from noisylearn.cli.job import fit_job
+
+    recipes = method_recipes(recipes)
+    try:
+        run_jobs(grid_jobs(recipes, overlays, seeds, out), fit_job, workers)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on")
+        raise
+    finally:
+        rows = grid_rows(recipes, overlays, seeds, out)
+        write_rows(csv or out / "results.csv", rows)
+    print(markdown(rows))
 
 
 def report(runs: Sequence[Path], out: Path, title: str) -> Path:

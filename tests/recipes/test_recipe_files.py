@@ -32,13 +32,11 @@ def is_overlay(name: str) -> bool:
 
 
 METHODS = [name for name in recipe_names() if not is_overlay(name)]
+OVERLAYS = [name for name in recipe_names() if is_overlay(name)]
 OVERLAID = [
-    (method, overlay)
-    for overlay in recipe_names()
-    if is_overlay(overlay)
-    for method in METHODS
-    if Path(method).parent == Path(overlay).parent
+    (method, overlay) for overlay in OVERLAYS for method in METHODS if Path(method).parent == Path(overlay).parent
 ]
+SHORTER = [names for names in OVERLAID if "trainer" in read(recipe_root() / f"{names[1]}.yaml")]
 COMMANDS = [(name,) for name in METHODS] + OVERLAID
 
 
@@ -79,14 +77,14 @@ def test_a_recipe_opens_with_what_it_is(file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_recipe_names_the_cell_that_its_method_fills(name: str) -> None:
+def test_a_recipe_is_of_full_length_and_its_cell_its_methods(name: str) -> None:
     config = parsed("--recipe", name)
     method = config["model"]["class_path"].rsplit(".", 1)[-1]
-    assert config["cell"].endswith(f"/{method}")
+    assert config["cell"] is None or config["cell"].endswith(f"/{method}")
     assert config["reduced"] is False
 
 
-@pytest.mark.parametrize("names", OVERLAID, ids="+".join)
+@pytest.mark.parametrize("names", SHORTER, ids="+".join)
 def test_an_overlay_shortens_the_schedule_and_says_so(names: tuple[str, str]) -> None:
     full, small = parsed("--recipe", names[0]), parsed("--recipe", names[0], "--recipe", names[1])
     assert small["reduced"] is True
@@ -110,12 +108,30 @@ def take_a_step(folder: Path, *names: str) -> dict[str, Any]:
 def test_a_recipe_on_embedded_data_takes_a_step(name: str, tmp_path: Path) -> None:
     result = take_a_step(tmp_path, name)
     assert (result["completed"], result["reduced"], result["noise"]["rate"]) == (True, True, 0.4)
-    assert result["cell"] == read(recipe_root() / f"{name}.yaml")["cell"]
+    assert result["cell"] == f"digits-symmetric-0.4/{result['method']}"
     assert result["test_last"] is not None
 
 
+@pytest.mark.parametrize(
+    ("overlay", "kind", "rate"),
+    [
+        ("symmetric40", "symmetric", 0.4),
+        ("pair45", "pair_flip", 0.45),
+        ("asymmetric40", "asymmetric_mnist", 0.2),
+        ("instance40", "instance_dependent", 0.4),
+    ],
+)
+def test_a_noise_overlay_of_digits_draws_what_its_name_says(
+    overlay: str, kind: str, rate: float, tmp_path: Path
+) -> None:
+    result = take_a_step(tmp_path, "digits/elr", f"digits/{overlay}")
+    assert result["noise"]["generator"] == kind
+    assert result["noise"]["realised_rate"] == pytest.approx(rate, abs=0.02)
+    assert result["cell"] == f"digits-{kind}-{result['noise']['rate']:g}/ELR"
+
+
 @pytest.mark.data
-@pytest.mark.parametrize("names", OVERLAID, ids="+".join)
+@pytest.mark.parametrize("names", SHORTER, ids="+".join)
 def test_a_small_recipe_takes_a_step_on_the_real_data(names: tuple[str, str], tmp_path: Path) -> None:
     result = take_a_step(tmp_path, *names)
     assert (result["completed"], result["reduced"], result["num_samples"]) == (True, True, 5000)
