@@ -282,11 +282,14 @@ class SampleTable:
 
         ints, sums = self._staged[torch.int16], self._staged[torch.int16].span("sum")
         before = ints.data[:, sums].index_select(0, row)
+        # A count at 32,767 stays; one that a repeat inside the batch took past it has wrapped: `commit` mends that.
+        room = (before >= 0) & (before < INT16_MAX)
+        ints.data[:, sums].index_add_(0, row, batch[torch.int16][:, sums] * room)
         if any(c.merge != "sum" for c in self.staged_columns):
-            first_of_batch, last_of_batch = run_ends(row)
-            fresh = before[:, ints.slices["n_seen"].start] == 0
+            seen = before[:, ints.slices["n_seen"].start]
+            first_of_batch, last_of_batch = self._run_ends(row, seen)
             where = {
-                "first": torch.where(first_of_batch & fresh, row, trash),
+                "first": torch.where(first_of_batch & (seen == 0), row, trash),
                 "last": torch.where(last_of_batch, row, trash),
             }
             for dtype, matrix in self._staged.items():
@@ -294,13 +297,19 @@ class SampleTable:
                     span = matrix.span("first" if merge == "first" else "last")
                     if span.stop > span.start:
                         matrix.data[:, span].index_copy_(0, target, batch[dtype][:, span])
-        # A count at 32,767 stays; one that a repeat inside the batch took past it has wrapped: `commit` mends that.
-        room = (before >= 0) & (before < INT16_MAX)
-        ints.data[:, sums].index_add_(0, row, batch[torch.int16][:, sums] * room)
         floats = self._staged[torch.float32]
         span = floats.span("sum")
         if span.stop > span.start:
             floats.data[:, span].index_add_(0, row, batch[torch.float32][:, span])
+
+    def _run_ends(self, row: Tensor, seen_before: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks of the first and the last occurrence of each row in the batch, once its counts are staged."""
+        if row.device.type == "cpu":  # looking costs nothing here, and saves the sort: samplers hardly ever repeat
+            seen = self._staged[torch.int16].data[:, self._staged[torch.int16].slices["n_seen"].start][row]
+            if bool(((seen == seen_before + 1) | (row == self.placement.num_rows)).all()):
+                once = torch.ones_like(row, dtype=torch.bool)
+                return once, once
+        return run_ends(row)
 
     def _check_names(self, values: Mapping[str, Tensor]) -> None:
         expected = {c.name for c in self.staged_columns} - {"n_seen"}
