@@ -1,7 +1,7 @@
 """Data sets with noisy labels: batches that carry the index, loaders that live on the device, DataModules."""
 
 from noisylearn.data.arrays import Arrays
-from noisylearn.data.augment import Augment, crop_flip
+from noisylearn.data.augment import Augment, Augmentation, crop_flip
 from noisylearn.data.batch import Batch
 from noisylearn.data.cifar import CIFAR10, CIFAR100
 from noisylearn.data.cifar_n import CIFAR10N, CIFAR100N
@@ -21,6 +21,7 @@ __all__ = [
     "CIFAR100N",
     "Arrays",
     "Augment",
+    "Augmentation",
     "Batch",
     "Digits",
     "FashionMNIST",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +44,16 @@ def crop_flip(images: Tensor, top: Tensor, left: Tensor, flip: Tensor, padding: 
     pixels = (rows + top[:, None])[:, :, None] * (width + 2 * padding) + mirrored[:, None, :]
     pixels = pixels.view(batch, 1, height * width).expand(-1, channels, -1)
     return padded.flatten(2).gather(2, pixels).view(batch, channels, height, width)
+
+
+class Augmentation(Protocol):
+    """What a loader asks of an augmentation: chance apart from work, so that the same draws give the same images."""
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw, from a CPU generator, what happens to each of ``count`` samples: ``(count, D)`` int64 on the CPU."""
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Augment ``(B, C, H, W)`` images, wherever they are, by their rows of `draw`."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +98,8 @@ class Augment:
         return torch.cat([offsets, flips], dim=1)
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Augment ``(B, C, H, W)`` images, any dtype, by ``(B, 3)`` draws on the same device."""
+        """Augment ``(B, C, H, W)`` images, any dtype, by ``(B, 3)`` draws; neither waits for the device."""
         if self.crop_padding == 0 and not self.flip:
             return images
-        top, left, flip = draws.unbind(dim=1)
+        top, left, flip = draws.to(images.device, non_blocking=True).unbind(dim=1)
         return crop_flip(images, top, left, flip, self.crop_padding)
