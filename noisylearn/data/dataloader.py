@@ -11,8 +11,12 @@ from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 from torchvision.transforms import v2
 
 from noisylearn.data.augment import Augment, Augmentation
+from noisylearn.data.auto_augment import AutoAugment
 from noisylearn.data.batch import Batch
+from noisylearn.data.color_jitter import ColorJitter
 from noisylearn.data.indexed import IndexedDataset
+from noisylearn.data.rand_augment import RandAugment
+from noisylearn.data.strong_augment import StrongAugment
 
 
 class ImageDataset(Dataset[tuple[Tensor, int]]):
@@ -50,7 +54,7 @@ def image_transform(
 
     Args:
         image_size: Side of the square images, in pixels.
-        augment: `Augment`; None for none. A sequence of them makes a tuple of views.
+        augment: What is done to the images; None for nothing. A sequence makes a tuple of views.
         normalize: Per-channel (mean, std) on the scale 0..1; None leaves 0..1.
 
     Example:
@@ -69,17 +73,40 @@ def image_transform(
 
 def _torchvision(augment: Augmentation, image_size: int) -> list[torch.nn.Module]:
     """Return what ``augment`` means in transforms of a single image."""
-    if not isinstance(augment, Augment):
-        raise TypeError(
-            f"`augment` must be an Augment to have a meaning in a DataLoader, got {type(augment).__name__}: "
-            'use loader="tensor"'
-        )
-    steps: list[torch.nn.Module] = []
-    if augment.crop_padding:
-        steps.append(v2.RandomCrop(image_size, padding=augment.crop_padding))
-    if augment.flip:
-        steps.append(v2.RandomHorizontalFlip())
-    return steps
+    if isinstance(augment, StrongAugment):
+        return [transform for step in augment.steps for transform in _torchvision(step, image_size)]
+    if isinstance(augment, Augment):
+        crop = [v2.RandomCrop(image_size, padding=augment.crop_padding)] if augment.crop_padding else []
+        return [*crop, v2.RandomHorizontalFlip()] if augment.flip else crop
+    if isinstance(augment, AutoAugment):
+        return [v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)]
+    if isinstance(augment, RandAugment):
+        return [v2.RandAugment(augment.num_ops, augment.magnitude)]
+    if isinstance(augment, ColorJitter):
+        jitter = v2.ColorJitter(augment.brightness, augment.contrast, augment.saturation, augment.hue)
+        return [v2.RandomApply([jitter], p=augment.probability)]
+    return [OneByOne(augment)]
+
+
+class OneByOne(torch.nn.Module):
+    """An augmentation that torchvision does not have, for one image, by draws from PyTorch's global generator.
+
+    Args:
+        augment: What is done.
+
+    Example:
+        >>> from noisylearn.data import Cutout
+        >>> OneByOne(Cutout(size=9, fill=(3,)))(torch.zeros(1, 1, 2)).tolist()
+        [[[3.0, 3.0]]]
+    """
+
+    def __init__(self, augment: Augmentation) -> None:
+        super().__init__()
+        self.augment = augment
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Augment one ``(C, H, W)`` image."""
+        return self.augment(image[None], self.augment.draw(1, torch.default_generator))[0]
 
 
 class Views:

@@ -18,6 +18,7 @@ from noisylearn.data.batch import Batch
 from noisylearn.data.dataloader import image_loader, image_transform
 from noisylearn.data.root import data_root
 from noisylearn.data.split import stratified_split
+from noisylearn.data.strong_augment import StrongAugment
 from noisylearn.data.tensor_loader import TensorLoader, epoch_generator
 from noisylearn.noise import NOISE_KINDS, NoisyLabels, expected_wrong_rate, make_noise
 
@@ -92,7 +93,7 @@ class NoisyDataModule(LightningDataModule):
     noise_kinds: ClassVar[tuple[str, ...]] = NOISE_KINDS
     """What ``noise`` may be; a data set that comes with its own noisy labels names those."""
     augmentation: ClassVar[Augmentation] = Augment()
-    strong_augmentation: ClassVar[Augmentation] = Augment()
+    strong_augmentation: ClassVar[Augmentation] = StrongAugment()
     augment_by_default: ClassVar[bool] = True
 
     clean_targets: Tensor
