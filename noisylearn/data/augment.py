@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +46,51 @@ def crop_flip(images: Tensor, top: Tensor, left: Tensor, flip: Tensor, padding: 
     return padded.flatten(2).gather(2, pixels).view(batch, channels, height, width)
 
 
+class Augmentation(Protocol):
+    """What a loader asks of an augmentation: chance apart from work, so that the same draws give the same images.
+
+    Attributes:
+        width: How many numbers a sample's draw takes.
+    """
+
+    @property
+    def width(self) -> int: ...  # noqa: D102
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw, from a CPU generator, what happens to each of ``count`` samples: ``(count, width)`` int64, CPU."""
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Augment ``(B, C, H, W)`` images, wherever they are, by ``(B, width)`` draws on the CPU, without waiting."""
+
+
+_PARTS = 1 << 24  # a fraction is drawn as one of so many parts: its float32 is exact
+
+
+def draw_fractions(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Draw integers that stand for numbers uniform in ``[0, 1)``; `part_of` and `between` say of what."""
+    return torch.randint(_PARTS, shape, generator=generator)
+
+
+def part_of(count: int, fractions: Tensor) -> Tensor:
+    """Return integers uniform in ``[0, count)``.
+
+    Example:
+        >>> part_of(32, torch.tensor([0, 1 << 23, (1 << 24) - 1])).tolist()
+        [0, 16, 31]
+    """
+    return fractions * count // _PARTS
+
+
+def between(low: float, high: float, fractions: Tensor) -> Tensor:
+    """Return float64 numbers uniform in ``[low, high)``.
+
+    Example:
+        >>> between(-1.0, 1.0, torch.tensor([0, 1 << 23])).tolist()
+        [-1.0, 0.0]
+    """
+    return low + (high - low) / _PARTS * fractions.double()
+
+
 @dataclass(frozen=True)
 class Augment:
     """The augmentation of the CIFAR papers: pad, crop at random, flip half of the images.
@@ -66,6 +112,7 @@ class Augment:
 
     crop_padding: int = 4
     flip: bool = True
+    width: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -87,8 +134,8 @@ class Augment:
         return torch.cat([offsets, flips], dim=1)
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Augment ``(B, C, H, W)`` images, any dtype, by ``(B, 3)`` draws on the same device."""
+        """Augment ``(B, C, H, W)`` images, any dtype, by ``(B, 3)`` draws; neither waits for the device."""
         if self.crop_padding == 0 and not self.flip:
             return images
-        top, left, flip = draws.unbind(dim=1)
+        top, left, flip = draws.to(images.device, non_blocking=True).unbind(dim=1)
         return crop_flip(images, top, left, flip, self.crop_padding)

@@ -11,6 +11,7 @@ from noisylearn.data.arrays import Arrays
 from noisylearn.data.cifar_names import CIFAR10_NAMES, CIFAR100_NAMES
 from noisylearn.data.module import NoisyDataModule
 from noisylearn.data.root import missing_data
+from noisylearn.data.strong_augment import StrongAugment
 
 
 class CIFAR10(NoisyDataModule):
@@ -32,6 +33,7 @@ class CIFAR10(NoisyDataModule):
     num_classes = 10
     mean = (0.4914, 0.4822, 0.4465)
     std = (0.2023, 0.1994, 0.2010)
+    strong_augmentation: ClassVar[StrongAugment] = StrongAugment(fill=tuple(round(255 * part) for part in mean))
     class_names = CIFAR10_NAMES
     paper = "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images"
     licence = "none stated by the distributor"
@@ -80,6 +82,7 @@ class CIFAR100(CIFAR10):
     num_classes = 100
     mean = (0.5071, 0.4867, 0.4408)
     std = (0.2675, 0.2565, 0.2761)
+    strong_augmentation: ClassVar[StrongAugment] = StrongAugment(fill=tuple(round(255 * part) for part in mean))
     class_names = CIFAR100_NAMES
     _source = datasets.CIFAR100
 

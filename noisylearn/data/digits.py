@@ -10,6 +10,7 @@ import torch
 from noisylearn.data.arrays import Arrays
 from noisylearn.data.augment import Augment
 from noisylearn.data.module import NoisyDataModule
+from noisylearn.data.strong_augment import StrongAugment
 
 
 class Digits(NoisyDataModule):
@@ -17,7 +18,7 @@ class Digits(NoisyDataModule):
 
     The test part is a fixed stratified fifth (360 images), the same for every seed. Pixels are scaled from 0..16 to
     0..255. There is no augmentation unless asked for, and then a shift by one pixel: a mirrored digit is
-    another sign. Arguments as for `NoisyDataModule`.
+    another sign. The strong view adds RandAugment and a hole of 2x2 pixels. Arguments as for `NoisyDataModule`.
 
     Example:
         >>> data = Digits(noise_rate=0.4)
@@ -37,6 +38,9 @@ class Digits(NoisyDataModule):
     licence = "CC BY 4.0 (UCI); BSD-3-Clause as part of scikit-learn"
     train_size = 1437
     augmentation: ClassVar[Augment] = Augment(crop_padding=1, flip=False)
+    strong_augmentation: ClassVar[StrongAugment] = StrongAugment(
+        crop_padding=1, flip=False, policy="randaugment", cutout=2, fill=tuple(round(255 * part) for part in mean)
+    )
     augment_by_default = False
 
     def load(self) -> Arrays:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torchvision import datasets
 
 from noisylearn.data.arrays import Arrays
 from noisylearn.data.module import NoisyDataModule
 from noisylearn.data.root import missing_data
+from noisylearn.data.strong_augment import StrongAugment
 
 
 class FashionMNIST(NoisyDataModule):
@@ -28,6 +31,9 @@ class FashionMNIST(NoisyDataModule):
     image_size = 28
     mean = (0.2860,)  # of the 60,000 training images
     std = (0.3530,)
+    strong_augmentation: ClassVar[StrongAugment] = StrongAugment(
+        policy="randaugment", cutout=14, fill=tuple(round(255 * part) for part in mean)
+    )
     class_names = (
         *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
         *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),

@@ -13,11 +13,12 @@ from torch.utils.data import DataLoader
 from noisylearn._checks import check_choice, check_labels, check_positive_int, check_probability
 from noisylearn._compat import LightningDataModule
 from noisylearn.data.arrays import Arrays
-from noisylearn.data.augment import Augment
+from noisylearn.data.augment import Augment, Augmentation
 from noisylearn.data.batch import Batch
 from noisylearn.data.dataloader import image_loader, image_transform
 from noisylearn.data.root import data_root
 from noisylearn.data.split import stratified_split
+from noisylearn.data.strong_augment import StrongAugment
 from noisylearn.data.tensor_loader import TensorLoader, epoch_generator
 from noisylearn.noise import NOISE_KINDS, NoisyLabels, expected_wrong_rate, make_noise
 
@@ -35,6 +36,10 @@ class NoisyDataModule(LightningDataModule):
     and metrics, and never enter a batch. Rows are positions in the full training set whatever the split:
     `Batch.index` of the training, validation and prediction batches, and `num_samples`. Test batches count in
     the test set. It works without a trainer too; with one it takes device, rank and number of processes from it.
+
+    A method that names ``views``, e.g. ``("weak", "strong")``, is given the training inputs as a tuple of those:
+    ``"weak"`` is `augmentation`, ``"strong"`` is `strong_augmentation`, ``"none"`` the image as it is, and with
+    ``augment=False`` so are they all. One view, and a module that names none, gives a plain tensor.
 
     Args:
         root: Folder of the data sets; None takes ``NOISYLEARN_DATA``, else ``data/``.
@@ -87,7 +92,8 @@ class NoisyDataModule(LightningDataModule):
     """Size of the training set where it is known without reading it."""
     noise_kinds: ClassVar[tuple[str, ...]] = NOISE_KINDS
     """What ``noise`` may be; a data set that comes with its own noisy labels names those."""
-    augmentation: ClassVar[Augment] = Augment()
+    augmentation: ClassVar[Augmentation] = Augment()
+    strong_augmentation: ClassVar[Augmentation] = StrongAugment()
     augment_by_default: ClassVar[bool] = True
 
     clean_targets: Tensor
@@ -279,10 +285,19 @@ class NoisyDataModule(LightningDataModule):
         share = self.train_rows[self.trainer.global_rank :: self.trainer.world_size]
         return self._loader("train", self.noisy_targets, share, train=False)
 
+    def _views(self) -> Augmentation | list[Augmentation | None] | None:
+        """Return how training images are augmented: once, or once for each of the method's views."""
+        names = getattr(getattr(self.trainer, "lightning_module", None), "views", ("weak",))
+        if not isinstance(names, tuple | list) or not names:
+            raise TypeError(f"`views` must be a tuple of names, got {names!r}: e.g. ('weak', 'strong')")
+        known = {"weak": self.augmentation, "strong": self.strong_augmentation, "none": None}
+        views = [known[check_choice("views", name, known)] if self.augment else None for name in names]
+        return views if len(views) > 1 else views[0]
+
     def _loader(self, part: str, targets: Tensor, rows: Tensor, train: bool, plan: Tensor | None = None) -> Loader:
         self.setup()
         images = self.train_images if part == "train" else self.test_images
-        augment = self.augmentation if train and self.augment else None
+        augment = self._views() if train else None
         normalize = (self.mean, self.std) if self.normalize else None
         batch_size = self.batch_size if train else self.eval_batch_size
         trainer = self.trainer

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from noisylearn._checks import check_index, check_positive_int
-from noisylearn.data.augment import Augment
+from noisylearn.data.augment import Augmentation
 from noisylearn.data.batch import Batch
 
 _ORDER, _AUGMENT, _PLAN = 0, 1, 2  # which stream of random numbers
@@ -42,9 +42,9 @@ def epoch_generator(seed: int, epoch: int, rank: int) -> torch.Generator:
 class TensorLoader:
     """Batches of a tensor data set, with the sample's index, its own sharding and an exact position.
 
-    A step costs one gather of the images, one of the targets and, with ``augment``, one for the crop and
-    flip; nothing is done per sample in Python and nothing waits for the device. Use it as any loader: it has
-    a length, and Lightning calls `set_epoch` through the attribute `sampler`.
+    A step costs one gather of the images, one of the targets and, with ``augment``, what the augmentation does with
+    the whole batch; nothing is done per sample in Python and nothing waits for the device. Use it as any loader: it
+    has a length, and Lightning calls `set_epoch` through the attribute `sampler`.
 
     *Order.* The permutation of an epoch depends on (seed, epoch) alone; a rank takes from it the samples ``i``
     with ``i % world_size == rank``, so a sample stays on one rank for good. A rank that has fewer samples than
@@ -67,7 +67,8 @@ class TensorLoader:
         rank: This process.
         world_size: Number of processes.
         drop_last: Leave out the last batch if it is smaller.
-        augment: Crop and flip, images only; None for none.
+        augment: What is done to the images, e.g. `Augment`; None for nothing. Of a sequence each makes a view, with
+            draws of its own, and `Batch.input` is the tuple of them.
         normalize: Per-channel (mean, std) on the scale 0..1, images only; None leaves 0..1.
         device: Where the data lives; None leaves it where ``images`` is.
         indices: ``(M,)`` rows to serve, without duplicates; None serves all. `Batch.index` is the row.
@@ -85,6 +86,7 @@ class TensorLoader:
         IndexError: ``indices`` leaves the range of the data.
 
     Example:
+        >>> from noisylearn.data import Augment
         >>> images = torch.zeros(10, 3, 8, 8, dtype=torch.uint8)
         >>> loader = TensorLoader(images, torch.arange(10) % 2, batch_size=4, shuffle=True, augment=Augment(1))
         >>> [batch.input.shape[0] for batch in loader]
@@ -107,14 +109,16 @@ class TensorLoader:
         rank: int = 0,
         world_size: int = 1,
         drop_last: bool = False,
-        augment: Augment | None = None,
+        augment: Augmentation | Sequence[Augmentation | None] | None = None,
         normalize: tuple[Sequence[float], Sequence[float]] | None = None,
         device: torch.device | str | None = None,
         indices: Tensor | None = None,
         plan: Tensor | None = None,
         channels_last: bool = True,
     ) -> None:
-        _check_data(images, targets, needs_images=augment is not None or normalize is not None)
+        self.augment = augment
+        augmented = any(view is not None for view in self._views)
+        _check_data(images, targets, needs_images=augmented or normalize is not None)
         self.batch_size = check_positive_int("batch_size", batch_size)
         self.world_size = check_positive_int("world_size", world_size)
         if not 0 <= rank < world_size:
@@ -124,7 +128,7 @@ class TensorLoader:
         self.device = torch.device(device) if device is not None else images.device
         self.images = images.to(self.device, memory_format=torch.contiguous_format)
         self.targets = targets.to(self.device, torch.int64)
-        self.shuffle, self.seed, self.rank, self.augment = shuffle, seed, rank, augment
+        self.shuffle, self.seed, self.rank = shuffle, seed, rank
         self.channels_last = channels_last and images.ndim == 4
         self._scale = _affine(images, normalize, self.device)
         self._rows = _check_rows(indices, len(images))
@@ -143,6 +147,10 @@ class TensorLoader:
     def num_samples(self) -> int:
         """Size of the whole training set: the rows that `Batch.index` points into."""
         return len(self.images)
+
+    @property
+    def _views(self) -> Sequence[Augmentation | None]:
+        return self.augment if isinstance(self.augment, Sequence) else [self.augment]
 
     def sweep(self, at_most: int | None = None) -> TensorLoader:
         """Return a loader of the same rows in order and without augmentation, over the same images.
@@ -224,18 +232,19 @@ class TensorLoader:
         """Yield the batches of the epoch; which epoch that is, is read at the first ``next``."""
         start = self._start()
         order = self._order(self._epoch).to(self.device)
-        draws: Tensor | None = None
-        if self.augment is not None:
-            generator = _generator(self.seed, _AUGMENT, self._epoch, self.rank)
-            draws = self.augment.draw(self._share_size, generator).to(self.device)
+        generator = _generator(self.seed, _AUGMENT, self._epoch, self.rank)
+        views = [
+            None if augment is None else (augment, augment.draw(self._share_size, generator)) for augment in self._views
+        ]
         for position in range(start, self._num_batches):
             part = slice(position * self.batch_size, (position + 1) * self.batch_size)
             index = order[part]
-            images = self.images[index]
-            if self.augment is not None and draws is not None:
-                images = self.augment(images, draws[part])
+            inputs = []
+            for view in views:
+                images = self.images[index]
+                inputs.append(self._to_input(images if view is None else view[0](images, view[1][part])))
             self._position = position + 1
-            yield Batch(self._to_input(images), self.targets[index], index)
+            yield Batch(tuple(inputs) if isinstance(self.augment, Sequence) else inputs[0], self.targets[index], index)
 
     def _to_input(self, images: Tensor) -> Tensor:
         if self._scale is not None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from noisylearn.data import Arrays, Augment, NoisyDataModule
+from noisylearn.data import Arrays, Augment, NoisyDataModule, StrongAugment
 
 
 class Toy(NoisyDataModule):
@@ -21,6 +21,7 @@ class Toy(NoisyDataModule):
     std = (0.25,)
     class_names = ("a", "b", "c")
     augmentation: ClassVar[Augment] = Augment(1)
+    strong_augmentation: ClassVar[StrongAugment] = StrongAugment(1, cutout=2)
     reads = 0
 
     def load(self) -> Arrays:

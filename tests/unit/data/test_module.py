@@ -226,6 +226,71 @@ def test_the_same_shifts_and_flips_are_possible_on_both_paths() -> None:
     assert len(variants("tensor")) == 18  # 3 x 3 shifts, mirrored or not
 
 
+def with_views(data: Any, views: Any) -> Any:
+    """Set up as within a Trainer that fits a module with these views."""
+    data.trainer = SimpleNamespace(
+        global_rank=0,
+        world_size=1,
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+        lightning_module=SimpleNamespace(views=views),
+    )
+    data.setup("fit")
+    return data
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_method_names_its_views(toy: Any, loader: str, num_workers: int) -> None:
+    data = with_views(toy(loader=loader, num_workers=num_workers, normalize=False), ("weak", "none", "strong"))
+    train = data.train_dataloader()
+    for batch in train:
+        assert isinstance(batch, Batch)
+        weak, none, strong = batch.input
+        assert type(batch.input) is tuple
+        assert weak.shape == none.shape == strong.shape == (len(batch.index), 1, 6, 6)
+        assert torch.equal((none * 255).round().long(), batch.index.view(-1, 1, 1, 1).expand(none.shape))
+        assert not torch.equal(weak, none)
+        assert not torch.equal(weak, strong)
+    if num_workers and loader == "dataloader":
+        train._iterator = None
+    for part in (data.val_dataloader()[0], data.predict_dataloader(), data.test_dataloader(), data.sweep_dataloader()):
+        assert isinstance(next(iter(part)).input, Tensor)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_one_view_is_a_plain_tensor(toy: Any, loader: str) -> None:
+    for views in (("weak",), ["strong"], ("none",)):
+        data = with_views(toy(loader=loader, normalize=False), views)
+        images = torch.cat([batch.input for batch in data.train_dataloader()])
+        assert bool((images.amin((1, 2, 3)) < images.amax((1, 2, 3))).any()) == (views != ("none",))
+
+
+def test_one_weak_view_is_what_a_module_without_views_gets(toy: Any) -> None:
+    data, without = with_views(toy(), ("weak",)), toy()
+    without.setup()
+    for a, b in zip(data.train_dataloader(), without.train_dataloader(), strict=True):
+        assert torch.equal(a.input, b.input)
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_without_augmentation_all_views_are_the_image(toy: Any, loader: str) -> None:
+    batch = next(iter(with_views(toy(loader=loader, augment=False), ("weak", "strong")).train_dataloader()))
+    assert torch.equal(*batch.input)
+
+
+@pytest.mark.parametrize(
+    ("views", "error", "message"),
+    [
+        (("weak", "stong"), ValueError, r"`views` must be one of 'weak', 'strong', 'none', got 'stong' \(did you mean"),
+        ("weak", TypeError, r"`views` must be a tuple of names, got 'weak': e.g. \('weak', 'strong'\)"),
+        ((), TypeError, r"`views` must be a tuple of names, got \(\)"),
+    ],
+)
+def test_views_that_are_none(toy: Any, views: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        with_views(toy(), views).train_dataloader()
+
+
 def test_worker_processes_give_the_same(toy: Any) -> None:
     data = toy(loader="dataloader", num_workers=1, augment=False)
     data.setup()

@@ -84,6 +84,21 @@ def test_digits_end_to_end(loader: str) -> None:
     assert torch.cat(predicted).tolist() == data.train_rows.tolist()
 
 
+@pytest.mark.parametrize("loader", ["tensor", "dataloader"])
+def test_two_views_reach_the_training_step_and_one_the_others(loader: str) -> None:
+    class TwoViews(Linear):
+        views = ("weak", "strong")
+
+        def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+            weak, strong = batch.input
+            assert not torch.equal(weak, strong)
+            return super().training_step(batch._replace(input=(weak + strong) / 2), batch_idx)
+
+    module = TwoViews()
+    trainer().fit(module, Digits(batch_size=64, loader=loader, augment=True))
+    assert module.accuracy[0][-1] > 0.5
+
+
 @pytest.mark.parametrize("one_cycle", [False, True])
 @pytest.mark.parametrize(
     ("save", "options"),

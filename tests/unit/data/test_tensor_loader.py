@@ -174,6 +174,52 @@ def test_ranks_draw_different_augmentation() -> None:
     assert not torch.equal(shifts(0), shifts(1))
 
 
+# ---- views
+
+
+def test_views_are_drawn_apart_and_the_first_as_if_alone() -> None:
+    alone = list(make(augment=Augment(1)))
+    several = list(make(augment=[Augment(1), None, Augment(1)]))
+    plain = list(make())
+    for one, batch, bare in zip(alone, several, plain, strict=True):
+        assert isinstance(batch.input, tuple)
+        first, second, third = batch.input
+        assert torch.equal(first, one.input)
+        assert torch.equal(second, bare.input)
+        assert not torch.equal(third, first)
+        assert torch.equal(batch.index, one.index)
+        assert torch.equal(batch.target, one.target)
+        assert all(view.is_contiguous(memory_format=torch.channels_last) for view in batch.input)
+
+
+def test_a_sequence_of_one_is_a_tuple_of_one() -> None:
+    batch = next(iter(make(augment=[None])))
+    assert len(batch.input) == 1
+    assert torch.equal(batch.input[0], next(iter(make())).input)
+
+
+def test_views_of_features_share_nothing() -> None:
+    features = torch.arange(8.0).view(4, 2)
+    loader = TensorLoader(features, torch.zeros(4).long(), batch_size=4, shuffle=False, augment=[None, None])
+    first, second = next(iter(loader)).input
+    first.zero_()
+    assert torch.equal(second, features)
+
+
+def test_views_resume() -> None:
+    options: dict[str, Any] = {"augment": [Augment(1), Augment(2, flip=False)], "seed": 3}
+    whole, interrupted, resumed = list(make(**options)), make(**options), make(**options)
+    iterator = iter(interrupted)
+    next(iterator), next(iterator)
+    resumed.load_state_dict(interrupted.state_dict())
+    for a, b in zip(whole[2:], resumed, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a.input, b.input, strict=True))
+
+
+def test_a_sweep_has_one_plain_view() -> None:
+    assert torch.equal(next(iter(make(augment=[Augment(1)] * 2).sweep())).input, next(iter(make(shuffle=False))).input)
+
+
 # ---- position
 
 
