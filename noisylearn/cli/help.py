@@ -21,7 +21,8 @@ examples:
 _OPTIONS = (
     "`--model.ARGUMENT VALUE` and `--data.ARGUMENT VALUE` set what `--model.help ELR` and `--data.help Digits` list. "
     "`--recipe NAME` stands for that recipe's files, e.g. `--recipe digits/elr`; a later one overrides an earlier one "
-    "(`noisylearn list recipes`)."
+    "(`noisylearn list recipes`). Arguments of the method that none of these set have the values that its authors use "
+    "on such data with such noise, where they are known; `--preset none` leaves them at their defaults."
 )
 _WEIGHTS = "The weights are those of `--ckpt_path`, else the last checkpoint of the run folder."
 

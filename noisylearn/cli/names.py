@@ -13,7 +13,7 @@ from noisylearn.cli.options import Option, given, read_options
 
 KINDS = {"model": ("method", "methods", "NoisyLearner"), "data": ("data set", "data", "NoisyDataModule")}
 TOP_LEVEL = (
-    "config", "recipe", "seed_everything", "trainer", "model", "data", "run", "cell", "reduced", "ckpt_path",
+    "config", "recipe", "seed_everything", "trainer", "model", "data", "preset", "run", "cell", "reduced", "ckpt_path",
     "weights_only", "return_predictions", "verbose", "print_config", "help",
 )  # fmt: skip
 ABSTRACT = ("TwoNetworks", "NoisyLearner", "NoisyDataModule")

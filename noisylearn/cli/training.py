@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -12,6 +13,8 @@ from noisylearn import callbacks
 from noisylearn._compat import ModelCheckpoint, lightning_module
 from noisylearn.cli.help import TRAINING, training_help
 from noisylearn.cli.names import LINKED
+from noisylearn.cli.options import read_options
+from noisylearn.cli.preset import CHOICES, HELP, ChosenPreset, choose_preset
 
 # Importing the packages makes short class names resolve: `--model ELR --data Digits`.
 from noisylearn.data import NoisyDataModule
@@ -47,6 +50,7 @@ class NoisyCLI(LightningCLI):
     """Fits a method on a data set and writes a run folder."""
 
     extra_callbacks: Sequence[Any] = ()
+    preset: ChosenPreset | None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``--run`` and link what the data knows to the model."""
@@ -55,12 +59,22 @@ class NoisyCLI(LightningCLI):
         parser.add_argument(
             "--reduced", type=bool, default=False, help="Mark a schedule shorter than the published one"
         )
+        parser.add_argument("--preset", choices=CHOICES, default="auto", help=HELP)
         for argument, known_as in LINKED.items():
             parser.link_arguments(f"data.{known_as}", f"model.init_args.{argument}", apply_on="instantiate")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse twice: once for the data and its noise, then with what the method's preset for them adds."""
+        super().parse_arguments(parser, [arg for arg in args if not arg.startswith("--print_config")])
+        self.preset = choose_preset(self.config[self.config.subcommand], read_options(args[1:]))
+        more = [] if self.preset is None else self.preset.options()
+        super().parse_arguments(parser, [*args, *more])
+
     def before_instantiate_classes(self) -> None:
-        """Put everything that the run writes into its folder."""
+        """Tell of the preset, and put everything that the run writes into its folder."""
         config = self.config[self.subcommand]
+        if self.preset is not None and lightning_module("utilities.rank_zero").rank_zero_only.rank == 0:
+            tell_of(self.preset, str(self.subcommand))
         if config.get("data.init_args.seed", 0) is None:  # so that another seed gives another order, too
             config.data.init_args.seed = int(config.seed_everything)
         if str(config.get("model.init_args.backbone")).startswith("timm:") and "normalize" in config.data.init_args:
@@ -84,6 +98,13 @@ class NoisyCLI(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration alone: a checkpoint restores state, the command line says what is run."""
+
+
+def tell_of(chosen: ChosenPreset, command: str) -> None:
+    """Print which preset is taken, and warn of one that is guessed."""
+    print(f"noisylearn {command}: {chosen.told()}", flush=True)
+    if chosen.preset.guessed:
+        warnings.warn(chosen.preset.warning(), stacklevel=2)
 
 
 def unused(folder: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -39,7 +39,7 @@ class ELR(NoisyLearner):
 
     paper = "Liu et al., Early-Learning Regularization, 2020"
     state = "8 C bytes"
-    presets = (
+    presets: ClassVar[tuple[Preset, ...]] = (
         Preset(("cifar10",), ("symmetric",), {"lam": 3.0, "beta": 0.7}, "ELR/config_cifar10.json"),
         Preset(("cifar10",), ("asymmetric",), {"lam": 1.0, "beta": 0.9}, "ELR/config_cifar10_asym.json"),
         Preset(("cifar100",), ("symmetric", "asymmetric"), {"lam": 7.0, "beta": 0.9}, "ELR/config_cifar100.json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from noisylearn._checks import check_positive_int
 from noisylearn.methods._step_checks import check_batch, check_num_logits, check_target_range
 from noisylearn.methods.optimization import build_optimizer, build_scheduler, check_optimization
-from noisylearn.methods.presets import Preset
+from noisylearn.methods.presets import Preset, find_preset
 from noisylearn.methods.sample_state import SampleState
 from noisylearn.models import build_backbone
 
@@ -53,7 +54,12 @@ class NoisyLearner(SampleState):
 
     paper: ClassVar[str] = ""
     cost: ClassVar[str] = "1 network, 1 pass"
+    """What an epoch takes once a warm-up is over: ``"N networks, P passes and F forward passes each; a remark"``. In a
+    pass, a network sees as many samples as the training set has, and learns; in a forward pass, it or a copy of it
+    only looks, without gradients. What depends on the data has ``about`` or ``up to`` before its number."""
     state: ClassVar[str] = "none"
+    """What the tables keep of a sample, committed and staged, besides the 6 bytes in which each table counts: ``"none"``
+    or ``"8 C + 4 bytes; a remark"``, with ``C`` classes and the names of the method's arguments."""
     presets: ClassVar[tuple[Preset, ...]] = ()
     """The authors' own arguments by data set, family of noise and rate; the more particular stand first."""
     views: ClassVar[tuple[str, ...]] = ("weak",)
@@ -97,6 +103,28 @@ class NoisyLearner(SampleState):
         self.network = build_backbone(backbone, self.num_classes, self.in_channels, self.image_size)
 
     # -- what a method is --------------------------------------------------------------------------------------------
+
+    @classmethod
+    def preset(cls, data: str, noise_kind: str, noise_rate: float, /, **args: Any) -> dict[str, Any]:
+        """Return the arguments that the method's authors use on a data set, beneath those that you have decided.
+
+        Args:
+            data: The data set's name, `NoisyDataModule.name`.
+            noise_kind: Its ``noise_kind``.
+            noise_rate: Its ``noise_rate``, the rate asked for.
+            **args: Arguments of yours, which come back as they are.
+
+        Example:
+            >>> from noisylearn.methods import ELR
+            >>> ELR.preset("cifar10", "asymmetric_cifar10", 0.4, beta=0.5)
+            {'lam': 1.0, 'beta': 0.5}
+        """
+        found = find_preset(cls.presets, data, noise_kind, noise_rate, args)
+        if found is None:
+            return args
+        if found.guessed and not found.args.keys() <= args.keys():
+            warnings.warn(found.warning(), stacklevel=2)
+        return {**found.args, **args}
 
     def compute_loss(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
         """Return the loss of each sample.

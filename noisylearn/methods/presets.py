@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Preset:
         source: Where they were read: a paper's table, or a file of the reference code.
         rates: Lowest and highest noise rate asked for that they are meant for, both included.
         guessed: Whether they are not the authors' own, or were quoted without opening a source.
+        where: Other arguments of the method that they belong to, with the values these must have, e.g. the loss whose
+            weights they are.
 
     Example:
         >>> Preset(("cifar10",), ("symmetric",), {"lam": 3.0}, "config_cifar10.json").matches("cifar10", "pair", 0.4)
@@ -33,11 +38,35 @@ class Preset:
     source: str
     rates: tuple[float, float] = (0.0, 1.0)
     guessed: bool = False
+    where: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
-    def matches(self, data: str, noise: str, rate: float) -> bool:
-        """Return whether it is meant for this data set, family of noise and rate."""
+    def matches(self, data: str, noise: str, rate: float, decided: Mapping[str, Any] = _NOTHING) -> bool:
+        """Return whether it is meant for this data set, family of noise and rate.
+
+        Args:
+            data: The data set's name.
+            noise: The family of its noise.
+            rate: The rate asked for.
+            decided: The method's other arguments.
+        """
         in_range = self.rates[0] <= rate <= self.rates[1]
-        return in_range and (not self.data or data in self.data) and (not self.noise or noise in self.noise)
+        meant = in_range and (not self.data or data in self.data) and (not self.noise or noise in self.noise)
+        return meant and all(decided.get(name) == value for name, value in self.where.items())
+
+    def warning(self) -> str:
+        """Return what to warn of before a guessed preset is used."""
+        found = f"the preset {in_words(self.args)} is guessed ({self.source})"
+        return f"{found}: set these arguments yourself where the result matters"
+
+
+def in_words(args: Mapping[str, Any]) -> str:
+    """Return arguments as they are written in a call.
+
+    Example:
+        >>> in_words({"lam": 3.0, "estimator": "anchor"})
+        "lam=3.0, estimator='anchor'"
+    """
+    return ", ".join(f"{name}={value!r}" for name, value in args.items())
 
 
 def noise_family(kind: str) -> str:
@@ -54,7 +83,13 @@ def noise_family(kind: str) -> str:
     return "asymmetric" if first == "asym" else first
 
 
-def find_preset(presets: Iterable[Preset], data: str, noise_kind: str, noise_rate: float) -> Preset | None:
+def find_preset(
+    presets: Iterable[Preset],
+    data: str,
+    noise_kind: str,
+    noise_rate: float,
+    decided: Mapping[str, Any] = _NOTHING,
+) -> Preset | None:
     """Return the first preset that matches, None if there is none: the more particular stand first.
 
     Args:
@@ -62,6 +97,7 @@ def find_preset(presets: Iterable[Preset], data: str, noise_kind: str, noise_rat
         data: The data set's name.
         noise_kind: Its ``noise_kind``.
         noise_rate: The rate asked for.
+        decided: Arguments of the method that are set already.
 
     Example:
         >>> everywhere = Preset((), (), {"lam": 1.0}, "the paper's section 5")
@@ -69,4 +105,4 @@ def find_preset(presets: Iterable[Preset], data: str, noise_kind: str, noise_rat
         {'lam': 1.0}
     """
     family = noise_family(noise_kind)
-    return next((preset for preset in presets if preset.matches(data, family, noise_rate)), None)
+    return next((preset for preset in presets if preset.matches(data, family, noise_rate, decided)), None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from noisylearn.data import Arrays, Digits
-from noisylearn.methods import CoTeaching
+from noisylearn.methods import ELR, CoTeaching
+from noisylearn.methods.presets import Preset
 
 
 class Method(CoTeaching):
@@ -14,6 +15,15 @@ class Method(CoTeaching):
     def __init__(self, mine: int = 1, **learner: Any) -> None:
         super().__init__(**learner)
         self.save_hyperparameters("mine")
+
+
+class Settled(ELR):
+    """Has presets for digits: its authors' for asymmetric noise, a guess for symmetric noise."""
+
+    presets = (
+        Preset(("digits",), ("asymmetric",), {"lam": 1.0, "beta": 0.9}, "their table 2"),
+        Preset(("digits",), ("symmetric",), {"lam": 2.0, "beta": 0.8}, "nobody", rates=(0.3, 1.0), guessed=True),
+    )
 
 
 class Data(Digits):

@@ -108,14 +108,6 @@ def test_a_signals_state_is_that_of_its_columns(name: str) -> None:
         assert size_in(listed, **{**defaults, **sizes, "C": classes}) == cls(**given).bytes_per_sample
 
 
-@pytest.mark.parametrize("name", sorted(public("methods")))
-def test_a_methods_state_is_that_of_its_tables(name: str) -> None:
-    cls: Any = getattr(methods, name)
-    rate = {"noise_rate": 0.4} if "noise_rate" in taken(cls) else {}
-    tables = cls(backbone=torch.nn.Linear(2, 7), num_classes=7, **rate).build_tables(5)
-    assert (cls.state == "none") == (not tables)
-
-
 def test_what_is_linked_are_arguments_that_the_data_knows() -> None:
     known = set().union(*(taken(cls) for cls in public("methods").values()))
     assert set(LINKED) <= known
