@@ -58,8 +58,8 @@ class NoisyLearner(SampleState):
     pass, a network sees as many samples as the training set has, and learns; in a forward pass, it or a copy of it
     only looks, without gradients. What depends on the data has ``about`` or ``up to`` before its number."""
     state: ClassVar[str] = "none"
-    """What the tables keep of a sample, committed and staged, besides the 6 bytes in which each table counts: ``"none"``
-    or ``"8 C + 4 bytes; a remark"``, with ``C`` classes and the names of the method's arguments."""
+    """What the tables keep of a sample, committed and staged, besides 6 bytes of each for counting: ``"none"`` or
+    ``"8 C + 4 bytes; a remark"``, with ``C`` classes and the names of the method's arguments."""
     presets: ClassVar[tuple[Preset, ...]] = ()
     """The authors' own arguments by data set, family of noise and rate; the more particular stand first."""
     views: ClassVar[tuple[str, ...]] = ("weak",)
