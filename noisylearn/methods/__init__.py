@@ -1,4 +1,4 @@
-"""One LightningModule per method."""
+"""One LightningModule per method, and what they are trained with."""
 
 from noisylearn.methods.co_teaching import CoTeaching
 from noisylearn.methods.co_teaching_plus import CoTeachingPlus
@@ -8,6 +8,7 @@ from noisylearn.methods.elr import ELR
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.learner import NoisyLearner
 from noisylearn.methods.robust_loss import RobustLoss
+from noisylearn.methods.schedules import HoldThenLinearLR
 from noisylearn.methods.selc import SELC
 from noisylearn.methods.small_loss import SmallLoss
 from noisylearn.methods.sop import SOP
@@ -24,6 +25,7 @@ __all__ = [
     "CrossEntropy",
     "Decoupling",
     "ForwardCorrection",
+    "HoldThenLinearLR",
     "JoCoR",
     "NoisyLearner",
     "RobustLoss",

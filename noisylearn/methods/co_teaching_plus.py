@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from noisylearn._checks import check_non_negative
 from noisylearn.methods.co_teaching import CoTeaching
+from noisylearn.methods.presets import Preset
 from noisylearn.selection import disagreement, small_loss_among
 
 
@@ -37,6 +38,10 @@ class CoTeachingPlus(CoTeaching):
     """
 
     paper = "Yu et al., Co-teaching+, 2019"
+    presets: ClassVar[tuple[Preset, ...]] = (
+        Preset(("cifar10",), (), {"init_epoch": 20}, "coteaching_plus/main.py"),
+        Preset(("cifar100",), (), {"init_epoch": 5}, "coteaching_plus/main.py"),
+    )
 
     def __init__(
         self,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from noisylearn._checks import check_probability
 from noisylearn.losses import jocor
+from noisylearn.methods.presets import Preset
 from noisylearn.methods.small_loss import KeepRate
 from noisylearn.methods.two_networks import TwoNetworks
 from noisylearn.selection import small_loss
@@ -43,6 +44,12 @@ class JoCoR(TwoNetworks, KeepRate):
     """
 
     paper = "Wei et al., JoCoR, 2020"
+    presets: ClassVar[tuple[Preset, ...]] = (
+        Preset(("cifar10",), ("symmetric",), {"lam": 0.9}, "JoCoR/README.md (20 and 50 %)", rates=(0.0, 0.5)),
+        Preset(("cifar10",), ("symmetric",), {"lam": 0.65}, "JoCoR/README.md (80 %)", rates=(0.8, 1.0)),
+        Preset(("cifar10",), ("asymmetric",), {"lam": 0.9}, "JoCoR/README.md (40 %)"),
+        Preset(("cifar100",), ("symmetric", "asymmetric"), {"lam": 0.85}, "JoCoR/README.md"),
+    )
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from noisylearn import losses
 from noisylearn._checks import unknown_name
 from noisylearn.methods.learner import NoisyLearner
+from noisylearn.methods.presets import Preset
 
 _OF_LOGITS_AND_LABELS = (
     losses.asymmetric_generalized_cross_entropy,
@@ -32,6 +33,13 @@ _OF_LOGITS_AND_LABELS = (
     losses.symmetric_cross_entropy,
 )
 _BY_NAME = {loss.__name__: loss for loss in _OF_LOGITS_AND_LABELS}
+
+
+def _published(loss: str, data: str, file: str, alpha: float, beta: float) -> Preset:
+    """The weights of one of Ma et al.'s configurations; they are the same for both kinds of noise."""
+    source = f"Active-Passive-Losses/configs/{data}/sym/{file}.yaml"
+    args = {"loss_args": {"alpha": alpha, "beta": beta}}
+    return Preset((data,), ("symmetric", "asymmetric"), args, source, where={"loss": loss})
 
 
 class RobustLoss(NoisyLearner):
@@ -60,6 +68,14 @@ class RobustLoss(NoisyLearner):
     """
 
     paper = "Zhang & Sabuncu, Generalized Cross Entropy, 2018, and others by name"
+    presets: ClassVar[tuple[Preset, ...]] = (
+        _published("symmetric_cross_entropy", "cifar10", "sce", 0.1, 1.0),
+        _published("symmetric_cross_entropy", "cifar100", "sce", 6.0, 0.1),
+        _published("nce_rce", "cifar10", "nce+rce", 1.0, 1.0),
+        _published("nce_rce", "cifar100", "nce+rce", 10.0, 0.1),
+        _published("nce_mae", "cifar10", "nce+mae", 1.0, 1.0),
+        _published("nce_mae", "cifar100", "nce+mae", 10.0, 1.0),
+    )
 
     def __init__(
         self, loss: str = "generalized_cross_entropy", loss_args: dict[str, Any] | None = None, **learner: Any

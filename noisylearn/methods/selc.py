@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,7 +12,21 @@ from torch.nn import functional as F
 from noisylearn._checks import check_non_negative, check_probability
 from noisylearn.losses import selc_target_update, soft_cross_entropy
 from noisylearn.methods.learner import NoisyLearner
+from noisylearn.methods.presets import Preset
 from noisylearn.tables import Column, SampleTable
+
+_PUBLISHED = (
+    ("cifar10", "symmetric", (0.0, 0.3), 40),
+    ("cifar10", "symmetric", (0.3, 0.7), 30),
+    ("cifar10", "symmetric", (0.7, 1.0), 40),
+    ("cifar10", "asymmetric", (0.0, 1.0), 40),
+    ("cifar100", "symmetric", (0.0, 0.3), 30),
+    ("cifar100", "symmetric", (0.3, 0.5), 20),
+    ("cifar100", "symmetric", (0.5, 0.7), 30),
+    ("cifar100", "symmetric", (0.7, 1.0), 40),
+    ("cifar100", "asymmetric", (0.0, 1.0), 20),
+)
+"""Epochs of cross-entropy by data set, noise and rate: published for 20, 40, 60 and 80 %, and asymmetric 40 %."""
 
 
 class SELC(NoisyLearner):
@@ -42,6 +56,10 @@ class SELC(NoisyLearner):
 
     paper = "Lu & He, SELC, 2022"
     state = "8 C bytes"
+    presets: ClassVar[tuple[Preset, ...]] = tuple(
+        Preset((data,), (noise,), {"warmup_epochs": epochs}, "SELC's `estimated_es`, for the nearest rate", rates)
+        for data, noise, rates, epochs in _PUBLISHED
+    )
 
     def __init__(self, warmup_epochs: int = 30, momentum: float = 0.9, **learner: Any) -> None:
         super().__init__(**learner)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from noisylearn._checks import check_non_negative
 from noisylearn.losses import sop
 from noisylearn.methods.learner import NoisyLearner
+from noisylearn.methods.presets import Preset
 from noisylearn.tables import Column, SampleTable
 
 
@@ -42,6 +43,24 @@ class SOP(NoisyLearner):
 
     paper = "Liu et al., SOP, 2022"
     state = "8 C + 8 bytes"
+    presets: ClassVar[tuple[Preset, ...]] = (
+        Preset(("cifar100",), ("symmetric",), {"lr_u": 1.0, "lr_v": 10.0}, "SOP/README.md"),
+        Preset(("cifar100",), ("asymmetric",), {"lr_u": 0.1, "lr_v": 100.0}, "SOP/README.md"),
+        Preset(
+            ("cifar10",),
+            ("symmetric",),
+            {"lr_u": 10.0, "lr_v": 10.0},
+            "the paper's table A.1, from memory",
+            guessed=True,
+        ),
+        Preset(
+            ("cifar10",),
+            ("asymmetric",),
+            {"lr_u": 10.0, "lr_v": 100.0},
+            "the paper's table A.1, from memory",
+            guessed=True,
+        ),
+    )
 
     def __init__(self, lr_u: float = 1.0, lr_v: float = 10.0, init_std: float = 1e-8, **learner: Any) -> None:
         super().__init__(**learner)

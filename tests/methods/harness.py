@@ -50,6 +50,7 @@ class Case:
         clean: Arguments that say that all labels are right.
         steady: Whether its loss means the same in every epoch. It does not where it is a mean over the samples that
             two networks still disagree on.
+        refuses_dicts: What it says to an input that is a dict (text, tabular data), where it cannot learn from one.
     """
 
     method: type[NoisyLearner]
@@ -59,6 +60,7 @@ class Case:
     selected: tuple[int, ...] | None = None
     clean: Mapping[str, Any] = field(default_factory=dict)
     steady: bool = True
+    refuses_dicts: str = ""
 
     @property
     def name(self) -> str:
