@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -60,9 +60,9 @@ class DivideMix(SemiSupervised):
     """
 
     paper = "Li et al., DivideMix, 2020"
-    cost = "2 networks in turn, 2 passes and 3 forward passes each; a sweep per epoch"
-    state = "24 bytes"
-    presets = (
+    cost = "2 networks, up to 4 passes and up to 7 forward passes each; the more, the more labels are kept"
+    state = "16 + 8 loss_history bytes"
+    presets: ClassVar[tuple[Preset, ...]] = (
         Preset(
             ("cifar10",),
             ("asymmetric",),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from noisylearn._compat import Callback, Trainer
 from noisylearn.data import Batch
 from noisylearn.methods import DivideMix
+from noisylearn.methods.presets import find_preset
 from noisylearn.selection import fit_gmm
 from tests.methods.harness import Case, digits, fit, plain, run
 from tests.methods.recorded import Fed, Recorder
@@ -354,3 +355,26 @@ def test_one_view_is_refused() -> None:
 def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DivideMix(**arguments, **NETWORK)
+
+
+@pytest.mark.parametrize(
+    ("data", "noise", "rate", "lambda_u", "history"),
+    [
+        ("cifar10", "symmetric", 0.2, 0, 1),
+        ("cifar10", "symmetric", 0.5, 25, 1),
+        ("cifar10", "symmetric", 0.8, 25, 1),
+        ("cifar10", "symmetric", 0.9, 50, 5),
+        ("cifar10", "asymmetric_cifar10", 0.4, 0, 1),
+        ("cifar100", "symmetric", 0.2, 25, 1),
+        ("cifar100", "symmetric", 0.5, 150, 1),
+        ("cifar100", "symmetric", 0.9, 150, 5),
+    ],
+)
+def test_presets(data: str, noise: str, rate: float, lambda_u: float, history: int) -> None:
+    preset = find_preset(DivideMix.presets, data, noise, rate)
+    assert preset is not None
+    assert preset.args["lambda_u"] == lambda_u
+    assert preset.args.get("loss_history", 1) == history
+    assert preset.args.get("threshold", 0.5) == (0.6 if rate == 0.9 else 0.5)
+    assert preset.args.get("confidence_penalty", 0) == ("asymmetric" in noise)
+    assert preset.args["warmup_epochs"] == (10 if data == "cifar10" else 30)
