@@ -54,6 +54,7 @@ class Case:
         planned: Whether it composes its own batches after ``warmup_epochs``. Then its epochs differ in length, samples
             come often or not at all, a loss is no mean over the batch's own samples, a batch of one has no halves,
             schedules by step are refused, and its loop by hand is in a test of its own.
+        refuses_dicts: What it says to an input that is a dict (text, tabular data), where it cannot learn from one.
     """
 
     method: type[NoisyLearner]
@@ -64,6 +65,7 @@ class Case:
     clean: Mapping[str, Any] = field(default_factory=dict)
     steady: bool = True
     planned: bool = False
+    refuses_dicts: str = ""
 
     @property
     def name(self) -> str:
