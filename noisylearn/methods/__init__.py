@@ -4,6 +4,7 @@ from noisylearn.methods.co_teaching import CoTeaching
 from noisylearn.methods.co_teaching_plus import CoTeachingPlus
 from noisylearn.methods.cross_entropy import CrossEntropy
 from noisylearn.methods.decoupling import Decoupling
+from noisylearn.methods.dividemix import DivideMix
 from noisylearn.methods.elr import ELR
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.learner import NoisyLearner
@@ -24,6 +25,7 @@ __all__ = [
     "CoTeachingPlus",
     "CrossEntropy",
     "Decoupling",
+    "DivideMix",
     "ForwardCorrection",
     "HoldThenLinearLR",
     "JoCoR",

@@ -27,6 +27,7 @@ from noisylearn.methods import (
     CoTeachingPlus,
     CrossEntropy,
     Decoupling,
+    DivideMix,
     ForwardCorrection,
     JoCoR,
     NoisyLearner,
@@ -50,6 +51,9 @@ class Case:
         clean: Arguments that say that all labels are right.
         steady: Whether its loss means the same in every epoch. It does not where it is a mean over the samples that
             two networks still disagree on.
+        planned: Whether it composes its own batches after ``warmup_epochs``. Then its epochs differ in length, samples
+            come often or not at all, a loss is no mean over the batch's own samples, a batch of one has no halves,
+            schedules by step are refused, and its loop by hand is in a test of its own.
         refuses_dicts: What it says to an input that is a dict (text, tabular data), where it cannot learn from one.
     """
 
@@ -60,11 +64,16 @@ class Case:
     selected: tuple[int, ...] | None = None
     clean: Mapping[str, Any] = field(default_factory=dict)
     steady: bool = True
+    planned: bool = False
     refuses_dicts: str = ""
 
     @property
     def name(self) -> str:
         return self.method.__name__
+
+    def seen(self, epochs: int) -> int:
+        """How often a fit of so many epochs shows each sample to the tables."""
+        return max(epochs - int(self.args["warmup_epochs"]), 0) if self.planned else epochs
 
     def build(self, **args: Any) -> NoisyLearner:
         """Build the method; a ``backbone`` that is a function is called here, after the seed is set."""
@@ -89,6 +98,15 @@ CASES = (
     Case(CoTeaching, _SELECTION, networks=2, selected=(2, 32), clean=_CLEAN),
     Case(CoTeachingPlus, {**_SELECTION, "init_epoch": 1}, networks=2, selected=(2, 32), clean=_CLEAN, steady=False),
     Case(Decoupling, {"init_steps": 8}, networks=2, selected=(2, 32), steady=False),
+    Case(
+        DivideMix,
+        {"warmup_epochs": 1},
+        networks=2,
+        tables=("division",),
+        clean={"lambda_u": 0.0, "warmup_epochs": 3},  # the authors' weight for little noise
+        steady=False,
+        planned=True,
+    ),
     Case(ForwardCorrection, {"warmup_epochs": 2}, tables=("predictions",)),
     Case(BackwardCorrection, {"transition": _KNOWN}, clean={"transition": torch.eye(10).tolist()}),
     Case(JoCoR, {**_SELECTION, "lam": 0.5}, networks=2, selected=(32,), clean=_CLEAN),
@@ -114,10 +132,18 @@ class Rates(Callback):  # type: ignore[misc]  # its base is made at import time
         super().__init__()
         self.rates: dict[int, float] = {}
         self.losses: list[float] = []
+        self.epochs: list[int] = []
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.epochs.append(trainer.current_epoch)
         self.rates[trainer.global_step] = trainer.optimizers[0].param_groups[0]["lr"]
         self.losses.append(float(outputs["loss"]))
+
+
+def means_by_epoch(values: Sequence[float], epochs: Sequence[int]) -> list[float]:
+    """The mean of each epoch's values, in float32."""
+    each, which = torch.tensor(values), torch.tensor(epochs)
+    return [float(each[which == epoch].mean()) for epoch in which.unique()]
 
 
 @dataclass
@@ -132,8 +158,7 @@ class Fitted:
     @property
     def epoch_losses(self) -> list[float]:
         """Mean loss of each epoch."""
-        per_epoch = torch.tensor(self.rates.losses).view(self.trainer.current_epoch, -1)
-        return per_epoch.mean(1).tolist()
+        return means_by_epoch(self.rates.losses, self.rates.epochs)
 
     def state(self) -> dict[str, Any]:
         """Everything that an exact resume must restore, as plain values."""

@@ -1,0 +1,204 @@
+"""DivideMix: each network learns, semi-supervised, from the labels that the other's losses call right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from noisylearn._checks import check_non_negative, check_positive_int, check_probability
+from noisylearn.losses import class_prior_penalty, cross_entropy, entropy, mixup, soft_cross_entropy, squared_error
+from noisylearn.losses._arguments import check_positive
+from noisylearn.methods.mixing import draw_lam
+from noisylearn.methods.presets import Preset
+from noisylearn.methods.semi_supervised import SemiSupervised, in_evaluation
+from noisylearn.methods.sweep import sweeping
+from noisylearn.selection import clean_probability, co_guess, co_refine, labelled, linear_ramp, min_max_normalized
+from noisylearn.tables import Column, SampleTable, Views
+
+
+class DivideMix(SemiSupervised):
+    """DivideMix: a mixture of two Gaussians on one network's losses divides the samples for the other.
+
+    After the warm-up (cross-entropy, less ``confidence_penalty`` times the entropy) each epoch begins with a pass over
+    the training set: two Gaussians on each network's losses give every label a probability ``w`` of being right. A
+    network keeps the labels of which the other's losses say ``w > threshold``. Of two views of each sample it makes
+
+    - for a label kept, ``w y + (1 - w) p``, with its own mean prediction ``p``, sharpened (co-refinement);
+    - for the others, the mean prediction of both networks, sharpened (co-guessing),
+
+    mixes all of them with each other (MixMatch), and learns cross-entropy on the mixtures that are mostly labelled,
+    ``lambda_u`` times the squared error on the others, and that all classes be predicted alike often.
+
+    Source: Li et al., "DivideMix: Learning with Noisy Labels as Semi-supervised Learning", ICLR 2020, and the authors'
+    code. The batch size is both halves: theirs is 64 + 64, which is 128 here, as in their warm-up. Departures: in the
+    warm-up both networks see the same batches; the last batch of an epoch is filled up rather than short; losses that
+    do not fall into two groups keep all labels, and where no label passes the threshold the likeliest tenth is kept
+    (theirs fails).
+
+    Args:
+        warmup_epochs: Epochs of the warm-up: 10 for CIFAR-10, 30 for CIFAR-100.
+        lambda_u: Weight of the samples without label.
+        threshold: A label is kept where its probability of being right is larger.
+        temperature: Of the sharpening.
+        alpha: Of the Beta distribution that says how much is mixed.
+        ramp_epochs: Epochs after the warm-up over which ``lambda_u`` grows from 0.
+        confidence_penalty: Weight of the entropy in the warm-up: 1 for asymmetric noise, else 0.
+        loss_history: Epochs over which the losses are averaged: 5 for 90 % noise, else 1.
+        alternation: ``"epoch"``, one network after the other, or ``"step"``, in turns.
+        **learner: Arguments of `NoisyLearner`.
+
+    Raises:
+        ValueError: An argument does not fit.
+
+    Example:
+        >>> method = DivideMix(lambda_u=25, backbone="digits_cnn", num_classes=10, in_channels=1)
+        >>> method.views, len(method.networks)
+        (('weak', 'weak'), 2)
+    """
+
+    paper = "Li et al., DivideMix, 2020"
+    cost = "2 networks, up to 4 passes and up to 7 forward passes each; the more, the more labels are kept"
+    state = "16 + 8 loss_history bytes"
+    presets: ClassVar[tuple[Preset, ...]] = (
+        Preset(
+            ("cifar10",),
+            ("asymmetric",),
+            {"warmup_epochs": 10, "lambda_u": 0.0, "confidence_penalty": 1.0},
+            "Train_CIFAR.py; the authors in issues 15 and 26",
+        ),
+        Preset(
+            ("cifar10",),
+            ("symmetric",),
+            {"warmup_epochs": 10, "lambda_u": 0.0},
+            "Train_CIFAR.py; the authors in issue 50",
+            rates=(0.0, 0.3),
+        ),
+        Preset(
+            ("cifar10",),
+            ("symmetric",),
+            {"warmup_epochs": 10, "lambda_u": 50.0, "threshold": 0.6, "loss_history": 5},
+            "Train_CIFAR.py; threshold: the authors in issue 10; lambda_u: the paper's table 7",
+            rates=(0.85, 1.0),
+            guessed=True,
+        ),
+        Preset(("cifar10",), ("symmetric",), {"warmup_epochs": 10, "lambda_u": 25.0}, "Train_CIFAR.py"),
+        Preset(
+            ("cifar100",),
+            ("symmetric",),
+            {"warmup_epochs": 30, "lambda_u": 25.0},
+            "Train_CIFAR.py",
+            rates=(0.0, 0.3),
+        ),
+        Preset(
+            ("cifar100",),
+            ("symmetric",),
+            {"warmup_epochs": 30, "lambda_u": 150.0, "threshold": 0.6, "loss_history": 5},
+            "Train_CIFAR.py; the authors in issue 10",
+            rates=(0.85, 1.0),
+        ),
+        Preset(
+            ("cifar100",),
+            ("symmetric",),
+            {"warmup_epochs": 30, "lambda_u": 150.0},
+            "Train_CIFAR.py; the authors in issue 10, for 80 %",
+        ),
+    )
+
+    def __init__(
+        self,
+        warmup_epochs: int = 10,
+        lambda_u: float = 25.0,
+        threshold: float = 0.5,
+        temperature: float = 0.5,
+        alpha: float = 4.0,
+        ramp_epochs: float = 16.0,
+        confidence_penalty: float = 0.0,
+        loss_history: int = 1,
+        alternation: str = "epoch",
+        **learner: Any,
+    ) -> None:
+        super().__init__(warmup_epochs, alternation, **learner)
+        self.save_hyperparameters(
+            "lambda_u", "threshold", "temperature", "alpha", "ramp_epochs", "confidence_penalty", "loss_history"
+        )
+        self.lambda_u = check_non_negative("lambda_u", lambda_u, "the weight of the samples without label, e.g. 25")
+        self.threshold = check_probability("threshold", threshold, "a label is kept above it, e.g. 0.5")
+        self.temperature = check_positive("temperature", temperature, "of the sharpening, e.g. 0.5")
+        self.alpha = check_positive("alpha", alpha, "of the Beta distribution, e.g. 4")
+        self.ramp_epochs = check_non_negative("ramp_epochs", ramp_epochs, "the epochs of the rise, e.g. 16")
+        self.confidence_penalty = check_non_negative("confidence_penalty", confidence_penalty, "e.g. 1")
+        self.loss_history = check_positive_int("loss_history", loss_history)
+
+    # -- co-divide ---------------------------------------------------------------------------------------------------
+
+    def build_tables(self, num_samples: int) -> Mapping[str, SampleTable]:
+        """Keep, for both networks, the probability that a label is right and the last losses, newest first."""
+        columns = [
+            Column("clean", width=2, merge="ordered", initial=1.0),
+            Column("history", width=2 * self.loss_history, merge="ordered"),
+        ]
+        return {"division": SampleTable(num_samples, columns, observed=[Column("loss", width=2, merge="last")])}
+
+    def begin_epoch(self) -> None:
+        """Go through the training set with both networks, and divide it."""
+        if self.current_epoch < self.warmup_epochs:
+            return
+        table = self.tables["division"]
+        with sweeping(self, "divide") as batches:
+            for x, target, index in batches:
+                table.observe(index, {"loss": self.losses_of(self.training_logits(x), target).T})
+        table.commit(self.current_epoch, self._divide)
+
+    def _divide(self, state: Views, staged: Views) -> Mapping[str, Tensor]:
+        swept = (staged["n_seen"] > 0).unsqueeze(1)
+        losses = min_max_normalized(torch.where(swept, staged["loss"], torch.nan))
+        history = torch.cat([losses, state["history"][:, :-2]], dim=1)
+        epochs = (state["n_seen"] + 1).clamp(max=self.loss_history).unsqueeze(1)
+        mean = history.view(len(history), -1, 2).sum(dim=1) / epochs
+        return {"history": history, "clean": torch.stack([clean_probability(each) for each in mean.unbind(1)], dim=1)}
+
+    def choose(self, network: int, rows: Tensor) -> Tensor:
+        """Return the rows that the other network's losses call right."""
+        return labelled(self.tables["division"].read(rows)["clean"][:, 1 - network], self.threshold)
+
+    # -- the losses --------------------------------------------------------------------------------------------------
+
+    def losses_of(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return both networks' cross-entropy, ``(2, B)``."""
+        return torch.stack([cross_entropy(each, target) for each in logits])
+
+    def compute_loss(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
+        """Return the losses of the warm-up, ``(2, B)``."""
+        losses = self.losses_of(logits, target)
+        if self.confidence_penalty:
+            losses = losses - self.confidence_penalty * torch.stack([entropy(each) for each in logits])
+        return losses
+
+    def semi_supervised_loss(
+        self, network: int, x: tuple[Tensor, ...], target: Tensor, index: Tensor, epoch: float
+    ) -> tuple[Tensor, Tensor]:
+        """Co-refine and co-guess labels, mix, and return the three terms together."""
+        half = -(-len(target) // 2)
+        own, peer = self.networks[network], self.networks[1 - network]
+        inputs = [view[:half] for view in x] + [view[half:] for view in x]
+        with torch.no_grad():
+            one, two, three, four = (own(part) for part in inputs)
+            with in_evaluation(peer):
+                guesses = torch.stack([three, four, *(peer(part) for part in inputs[2:])])
+            clean = self.tables["division"].read(index[:half])["clean"][:, 1 - network]
+            refined = co_refine(target[:half], clean, torch.stack([one, two]), self.temperature)
+            guessed = co_guess(guesses, self.temperature)
+
+        every, lam = torch.cat(inputs), draw_lam(self.alpha)
+        order = torch.randperm(len(every), device=every.device)
+        logits = own(mixup(every, order, lam))
+        targets = mixup(torch.cat([refined, refined, guessed, guessed]), order, lam)
+        with_label = soft_cross_entropy(logits[: 2 * half], targets[: 2 * half])
+        without = squared_error(logits[2 * half :], targets[2 * half :])
+        self.watch(torch.cat([with_label, without]))
+        lambda_u = self.lambda_u * linear_ramp(epoch, self.warmup_epochs, self.ramp_epochs)
+        loss = self.reduce(with_label, index[:half].repeat(2), None) + class_prior_penalty(logits)
+        return loss + lambda_u * self.reduce(without, index[half:].repeat(2), None), torch.cat([one, three])
