@@ -1,5 +1,6 @@
 """One LightningModule per method."""
 
+from noisylearn.methods.cdr import CDR
 from noisylearn.methods.co_teaching import CoTeaching
 from noisylearn.methods.co_teaching_plus import CoTeachingPlus
 from noisylearn.methods.cross_entropy import CrossEntropy
@@ -15,6 +16,7 @@ from noisylearn.methods.transition import BackwardCorrection, ForwardCorrection
 from noisylearn.methods.two_networks import TwoNetworks
 
 __all__ = [
+    "CDR",
     "ELR",
     "SELC",
     "SOP",

@@ -19,6 +19,7 @@ from noisylearn._compat import Callback, ModelCheckpoint, Trainer, seed_everythi
 from noisylearn.callbacks import ExactResume, SignalTracker
 from noisylearn.data import Digits
 from noisylearn.methods import (
+    CDR,
     ELR,
     SELC,
     SOP,
@@ -50,6 +51,7 @@ class Case:
         clean: Arguments that say that all labels are right.
         steady: Whether its loss means the same in every epoch. It does not where it is a mean over the samples that
             two networks still disagree on.
+        edits_gradients: Whether it changes the gradients before they are clipped, after callbacks have seen them.
     """
 
     method: type[NoisyLearner]
@@ -59,6 +61,7 @@ class Case:
     selected: tuple[int, ...] | None = None
     clean: Mapping[str, Any] = field(default_factory=dict)
     steady: bool = True
+    edits_gradients: bool = False
 
     @property
     def name(self) -> str:
@@ -90,6 +93,7 @@ CASES = (
     Case(ForwardCorrection, {"warmup_epochs": 2}, tables=("predictions",)),
     Case(BackwardCorrection, {"transition": _KNOWN}, clean={"transition": torch.eye(10).tolist()}),
     Case(JoCoR, {**_SELECTION, "lam": 0.5}, networks=2, selected=(32,), clean=_CLEAN),
+    Case(CDR, {"noise_rate": 0.4}, clean=_CLEAN, edits_gradients=True),
 )
 each_method = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 

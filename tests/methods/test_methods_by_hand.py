@@ -160,6 +160,17 @@ def jocor(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Te
     return losses[smallest(losses, keep(epoch, len(target)))].mean()
 
 
+def keep_critical(networks: list[nn.Module]) -> None:
+    """CDR at a rate of 0.4: the matrices' gradients are cut to the 60 % of weights that matter most."""
+    matrices = [w for w in networks[0].parameters() if w.dim() in (2, 4)]
+    grads = [w.grad.numpy() for w in matrices if w.grad is not None]
+    matter = [abs(g * w.detach().numpy()) for w, g in zip(matrices, grads, strict=True)]
+    ranked = sorted(np.concatenate([m.ravel() for m in matter]), reverse=True)
+    least = ranked[int(0.6 * len(ranked)) - 1]
+    for w, g, m in zip(matrices, grads, matter, strict=True):
+        w.grad = torch.tensor(np.where(m >= least, 0.6 * g, 0))
+
+
 BY_HAND: dict[str, Callable[[], HandLoss]] = {
     "CrossEntropy": lambda: cross_entropy,
     "ELR": elr,
@@ -173,10 +184,14 @@ BY_HAND: dict[str, Callable[[], HandLoss]] = {
     "CoTeachingPlus": lambda: co_teaching_plus,
     "Decoupling": lambda: decoupling,
     "JoCoR": lambda: jocor,
+    "CDR": lambda: cross_entropy,
 }
+AFTER_BACKWARD: dict[str, Callable[[list[nn.Module]], None]] = {"CDR": keep_critical}
 
 
-def train_by_hand(networks: list[nn.Module], loss_of: HandLoss) -> None:
+def train_by_hand(
+    networks: list[nn.Module], loss_of: HandLoss, after_backward: Callable[[list[nn.Module]], None] | None
+) -> None:
     """One optimizer per network, as the reference code has it, in float64."""
     data = digits(num_train=NUM_TRAIN)
     data.setup("fit")
@@ -189,6 +204,8 @@ def train_by_hand(networks: list[nn.Module], loss_of: HandLoss) -> None:
             for optimizer in optimizers:
                 optimizer.zero_grad()
             loss.backward()
+            if after_backward is not None:
+                after_backward(networks)
             for optimizer in optimizers:
                 optimizer.step()
 
@@ -203,7 +220,7 @@ def test_a_fit_is_the_loop_of_the_paper(case: Case) -> None:
     method = case.build(backbone=plain, lr=LR).double()
     by_hand = copy.deepcopy(both(method))
     before = copy.deepcopy(by_hand)
-    train_by_hand(by_hand, BY_HAND[case.name]())
+    train_by_hand(by_hand, BY_HAND[case.name](), AFTER_BACKWARD.get(case.name))
     fit(method, digits(num_train=NUM_TRAIN), epochs=EPOCHS, precision="64-true")
     for ours, hand, start in zip(both(method), by_hand, before, strict=True):
         for one, other, first in zip(ours.parameters(), hand.parameters(), start.parameters(), strict=True):
