@@ -21,7 +21,7 @@ from noisylearn.losses.active_passive import (
 )
 from noisylearn.losses.asymmetric import asymmetric_generalized_cross_entropy, asymmetric_unhinged_loss
 from noisylearn.losses.bootstrapping import hard_bootstrapping, soft_bootstrapping
-from noisylearn.losses.cores import cores
+from noisylearn.losses.cores import cores, cores_beta, cores_sieve
 from noisylearn.losses.cross_entropy import cross_entropy, soft_cross_entropy
 from noisylearn.losses.elr import elr, elr_regularizer, elr_target_update
 from noisylearn.losses.generalized_cross_entropy import (
@@ -45,6 +45,8 @@ __all__ = [
     "asymmetric_unhinged_loss",
     "backward_correction",
     "cores",
+    "cores_beta",
+    "cores_sieve",
     "cross_entropy",
     "elr",
     "elr_regularizer",

@@ -3,6 +3,7 @@
 from noisylearn.methods.cdr import CDR
 from noisylearn.methods.co_teaching import CoTeaching
 from noisylearn.methods.co_teaching_plus import CoTeachingPlus
+from noisylearn.methods.cores import CORES
 from noisylearn.methods.cross_entropy import CrossEntropy
 from noisylearn.methods.decoupling import Decoupling
 from noisylearn.methods.elr import ELR
@@ -17,6 +18,7 @@ from noisylearn.methods.two_networks import TwoNetworks
 
 __all__ = [
     "CDR",
+    "CORES",
     "ELR",
     "SELC",
     "SOP",

@@ -20,6 +20,7 @@ from noisylearn.callbacks import ExactResume, SignalTracker
 from noisylearn.data import Digits
 from noisylearn.methods import (
     CDR,
+    CORES,
     ELR,
     SELC,
     SOP,
@@ -94,6 +95,7 @@ CASES = (
     Case(BackwardCorrection, {"transition": _KNOWN}, clean={"transition": torch.eye(10).tolist()}),
     Case(JoCoR, {**_SELECTION, "lam": 0.5}, networks=2, selected=(32,), clean=_CLEAN),
     Case(CDR, {"noise_rate": 0.4}, clean=_CLEAN, edits_gradients=True),
+    Case(CORES, {"warmup_epochs": 1, "rise_epochs": 4, "sieve_epoch": 1}, tables=("sieve",), selected=(32,)),
 )
 each_method = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 

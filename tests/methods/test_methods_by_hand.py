@@ -160,6 +160,30 @@ def jocor(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Te
     return losses[smallest(losses, keep(epoch, len(target)))].mean()
 
 
+def cores() -> HandLoss:
+    """Samples are sieved from the second epoch on; ``beta`` is ``0, linspace(0, 2, 4)``."""
+    kept: list[dict[int, int]] = [{} for _ in range(EPOCHS)]  # each epoch's kept samples and their labels
+
+    def loss(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+        if epoch < 1:
+            kept[0] |= dict(zip(index.tolist(), target.tolist(), strict=True))
+            return F.cross_entropy(logits[0], target)
+        beta = [0, 0, 2 / 3, 4 / 3][epoch]
+        labels = list(kept[epoch - 1].values())
+        prior = [labels.count(c) / len(labels) for c in range(10)]
+        total, count = torch.zeros((), dtype=torch.float64), 0
+        for z, y, i in zip(logits[0], target.tolist(), index.tolist(), strict=True):
+            each = -(z.softmax(0) + 1e-8).log()
+            entropy = F.cross_entropy(z[None], torch.tensor([y]))
+            if entropy - each.mean() <= 0:
+                kept[epoch][i] = y
+                count += 1
+                total = total + entropy - beta * sum(prior[c] * each[c] for c in range(10))
+        return total / max(count, 1) / (1 + beta)
+
+    return loss
+
+
 def keep_critical(networks: list[nn.Module]) -> None:
     """CDR at a rate of 0.4: the matrices' gradients are cut to the 60 % of weights that matter most."""
     matrices = [w for w in networks[0].parameters() if w.dim() in (2, 4)]
@@ -185,6 +209,7 @@ BY_HAND: dict[str, Callable[[], HandLoss]] = {
     "Decoupling": lambda: decoupling,
     "JoCoR": lambda: jocor,
     "CDR": lambda: cross_entropy,
+    "CORES": cores,
 }
 AFTER_BACKWARD: dict[str, Callable[[list[nn.Module]], None]] = {"CDR": keep_critical}
 

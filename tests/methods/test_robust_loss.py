@@ -16,6 +16,8 @@ REQUIRED: dict[str, dict[str, Any]] = {"jensen_shannon": {"pi": 0.7}}
 NEED_MORE = {
     "backward_correction",
     "cores",
+    "cores_beta",
+    "cores_sieve",
     "elr",
     "elr_regularizer",
     "elr_target_update",
