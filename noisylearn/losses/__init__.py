@@ -34,6 +34,7 @@ from noisylearn.losses.jocor import jocor, symmetric_kl
 from noisylearn.losses.mixup import mixup_cross_entropy
 from noisylearn.losses.partially_huberised import phuber_cross_entropy
 from noisylearn.losses.peer import peer_loss
+from noisylearn.losses.pencil import pencil
 from noisylearn.losses.selc import selc_target_update
 from noisylearn.losses.smoothing import label_smoothing
 from noisylearn.losses.sop import sop
@@ -65,6 +66,7 @@ __all__ = [
     "normalized_cross_entropy",
     "normalized_focal_loss",
     "peer_loss",
+    "pencil",
     "phuber_cross_entropy",
     "reverse_cross_entropy",
     "selc_target_update",

@@ -9,6 +9,8 @@ from noisylearn.methods.decoupling import Decoupling
 from noisylearn.methods.elr import ELR
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.learner import NoisyLearner
+from noisylearn.methods.optimization import PiecewiseConstantLR
+from noisylearn.methods.pencil import PENCIL
 from noisylearn.methods.robust_loss import RobustLoss
 from noisylearn.methods.selc import SELC
 from noisylearn.methods.small_loss import SmallLoss
@@ -20,6 +22,7 @@ __all__ = [
     "CDR",
     "CORES",
     "ELR",
+    "PENCIL",
     "SELC",
     "SOP",
     "BackwardCorrection",
@@ -30,6 +33,7 @@ __all__ = [
     "ForwardCorrection",
     "JoCoR",
     "NoisyLearner",
+    "PiecewiseConstantLR",
     "RobustLoss",
     "SmallLoss",
     "TwoNetworks",

@@ -22,6 +22,7 @@ from noisylearn.methods import (
     CDR,
     CORES,
     ELR,
+    PENCIL,
     SELC,
     SOP,
     BackwardCorrection,
@@ -51,7 +52,7 @@ class Case:
             selection a batch's loss is the mean of its parts' losses.
         clean: Arguments that say that all labels are right.
         steady: Whether its loss means the same in every epoch. It does not where it is a mean over the samples that
-            two networks still disagree on.
+            two networks still disagree on, or where training has stages.
         edits_gradients: Whether it changes the gradients before they are clipped, after callbacks have seen them.
     """
 
@@ -96,6 +97,7 @@ CASES = (
     Case(JoCoR, {**_SELECTION, "lam": 0.5}, networks=2, selected=(32,), clean=_CLEAN),
     Case(CDR, {"noise_rate": 0.4}, clean=_CLEAN, edits_gradients=True),
     Case(CORES, {"warmup_epochs": 1, "rise_epochs": 4, "sieve_epoch": 1}, tables=("sieve",), selected=(32,)),
+    Case(PENCIL, {"stage1": 1, "stage2": 3, "lam": 600.0}, tables=("labels",), steady=False),
 )
 each_method = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 

@@ -26,6 +26,7 @@ NEED_MORE = {
     "jocor",
     "mixup_cross_entropy",
     "peer_loss",
+    "pencil",
     "selc_target_update",
     "soft_cross_entropy",
     "sop",
