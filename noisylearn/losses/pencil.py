@@ -48,6 +48,7 @@ def pencil(
         ValueError: A shape does not fit, or a weight is negative or not finite.
 
     Example:
+        >>> import torch
         >>> logits, label_logits = torch.tensor([[4.0, 0.0]]), torch.tensor([[0.0, 10.0]])
         >>> pencil(logits, torch.tensor([1]), label_logits)
         tensor([4.8696])

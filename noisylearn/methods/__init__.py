@@ -9,7 +9,6 @@ from noisylearn.methods.decoupling import Decoupling
 from noisylearn.methods.elr import ELR
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.learner import NoisyLearner
-from noisylearn.methods.optimization import PiecewiseConstantLR
 from noisylearn.methods.pencil import PENCIL
 from noisylearn.methods.robust_loss import RobustLoss
 from noisylearn.methods.selc import SELC
@@ -33,7 +32,6 @@ __all__ = [
     "ForwardCorrection",
     "JoCoR",
     "NoisyLearner",
-    "PiecewiseConstantLR",
     "RobustLoss",
     "SmallLoss",
     "TwoNetworks",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -46,7 +46,7 @@ class CORES(NoisyLearner):
 
     paper = "Cheng et al., CORES², 2021"
     state = "4 bytes"
-    presets = (
+    presets: ClassVar[tuple[Preset, ...]] = (
         Preset(
             ("cifar10", "cifar100"),
             (),

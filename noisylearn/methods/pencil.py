@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,8 +18,12 @@ from noisylearn.tables import Column, SampleTable
 CERTAINTY = 10.0
 """The logit of the given label that a label distribution starts with; the others are 0."""
 
-_AS_CODED = {"legacy_undivided_alpha": True, "legacy_double_softmax": True}
-_QUOTED = "the paper's settings as AlexandrosPetropoulos/PENCIL quotes them"
+_AS_CODED: Mapping[str, Any] = {"legacy_undivided_alpha": True, "legacy_double_softmax": True}
+
+
+def _quoted(data: str, noise: str, at: str, **args: float) -> Preset:
+    source = f"the paper's setting {at}, as AlexandrosPetropoulos/PENCIL quotes it"
+    return Preset((data,), (noise,), args, source, guessed=True, where=_AS_CODED)
 
 
 class PENCIL(NoisyLearner):
@@ -59,36 +63,12 @@ class PENCIL(NoisyLearner):
 
     paper = "Yi & Wu, PENCIL, 2019"
     state = "8 C bytes"
-    presets = (
-        Preset(("cifar10",), ("none",), {"alpha": 0.1, "beta": 0.8, "lam": 200.0, **_AS_CODED}, _QUOTED, guessed=True),
-        Preset(
-            ("cifar10",),
-            ("symmetric",),
-            {"alpha": 0.1, "beta": 0.8, "lam": 300.0, **_AS_CODED},
-            f"{_QUOTED} for 30 %",
-            rates=(0.0, 0.5),
-            guessed=True,
-        ),
-        Preset(
-            ("cifar10",),
-            ("asymmetric",),
-            {"alpha": 0.0, "beta": 0.4, "lam": 4000.0, **_AS_CODED},
-            f"{_QUOTED} for 50 %",
-            guessed=True,
-        ),
-        Preset(
-            ("cifar100",),
-            ("symmetric",),
-            {"alpha": 0.1, "beta": 0.4, "lam": 1000.0, **_AS_CODED},
-            f"{_QUOTED} for 30 %",
-            guessed=True,
-        ),
-        Preset(
-            ("cifar10",),
-            (),
-            {"stage1": 70, "stage2": 200, "alpha": 0.4, "beta": 0.1, "lam": 600.0, **_AS_CODED},
-            "PENCIL.py, defaults",
-        ),
+    presets: ClassVar[tuple[Preset, ...]] = (
+        _quoted("cifar10", "none", "for clean labels", alpha=0.1, beta=0.8, lam=200.0),
+        _quoted("cifar10", "symmetric", "for 30 %", alpha=0.1, beta=0.8, lam=300.0),
+        _quoted("cifar10", "asymmetric", "for 50 %", alpha=0.0, beta=0.4, lam=4000.0),
+        _quoted("cifar100", "symmetric", "for 30 %", alpha=0.1, beta=0.4, lam=1000.0),
+        Preset(("cifar10",), (), {"alpha": 0.4, "beta": 0.1, "lam": 600.0}, "PENCIL.py, defaults", where=_AS_CODED),
     )
 
     def __init__(

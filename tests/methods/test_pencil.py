@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noisylearn._compat import Callback
-from noisylearn.methods import PENCIL, PiecewiseConstantLR
+from noisylearn.methods import PENCIL
+from noisylearn.methods.optimization import PiecewiseConstantLR
 from tests.methods.harness import Case, differences, digits, plain, run, savers
 
 NETWORK: dict[str, Any] = {"backbone": "mlp", "num_classes": 10, "in_channels": 1, "image_size": 8}
@@ -103,7 +104,7 @@ def test_the_network_stands_still_where_the_reference_has_no_learning_rate(legac
 
 def test_a_learning_rate_in_stages(tmp_path: Path) -> None:
     schedule = {
-        "scheduler": "noisylearn.methods.PiecewiseConstantLR",
+        "scheduler": "noisylearn.methods.optimization.PiecewiseConstantLR",
         "scheduler_args": {"milestones": [1, 3], "factors": [4.0, 0.4]},
     }
     case = Case(PENCIL, {"stage1": 1, "stage2": 3})
