@@ -21,7 +21,7 @@ from noisylearn.losses.active_passive import (
 )
 from noisylearn.losses.asymmetric import asymmetric_generalized_cross_entropy, asymmetric_unhinged_loss
 from noisylearn.losses.bootstrapping import hard_bootstrapping, soft_bootstrapping
-from noisylearn.losses.cores import cores
+from noisylearn.losses.cores import cores, cores_beta, cores_sieve
 from noisylearn.losses.cross_entropy import cross_entropy, soft_cross_entropy
 from noisylearn.losses.elr import elr, elr_regularizer, elr_target_update
 from noisylearn.losses.entropy import entropy
@@ -35,6 +35,7 @@ from noisylearn.losses.jocor import jocor, symmetric_kl
 from noisylearn.losses.mixup import mixup, mixup_cross_entropy
 from noisylearn.losses.partially_huberised import phuber_cross_entropy
 from noisylearn.losses.peer import peer_loss
+from noisylearn.losses.pencil import pencil
 from noisylearn.losses.selc import selc_target_update
 from noisylearn.losses.semi_supervised import class_prior_penalty, squared_error
 from noisylearn.losses.smoothing import label_smoothing
@@ -48,6 +49,8 @@ __all__ = [
     "backward_correction",
     "class_prior_penalty",
     "cores",
+    "cores_beta",
+    "cores_sieve",
     "cross_entropy",
     "elr",
     "elr_regularizer",
@@ -68,6 +71,7 @@ __all__ = [
     "normalized_cross_entropy",
     "normalized_focal_loss",
     "peer_loss",
+    "pencil",
     "phuber_cross_entropy",
     "reverse_cross_entropy",
     "selc_target_update",

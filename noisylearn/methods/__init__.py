@@ -1,13 +1,16 @@
 """One LightningModule per method, and what they are trained with."""
 
+from noisylearn.methods.cdr import CDR
 from noisylearn.methods.co_teaching import CoTeaching
 from noisylearn.methods.co_teaching_plus import CoTeachingPlus
+from noisylearn.methods.cores import CORES
 from noisylearn.methods.cross_entropy import CrossEntropy
 from noisylearn.methods.decoupling import Decoupling
 from noisylearn.methods.dividemix import DivideMix
 from noisylearn.methods.elr import ELR
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.learner import NoisyLearner
+from noisylearn.methods.pencil import PENCIL
 from noisylearn.methods.robust_loss import RobustLoss
 from noisylearn.methods.schedules import HoldThenLinearLR
 from noisylearn.methods.selc import SELC
@@ -17,7 +20,10 @@ from noisylearn.methods.transition import BackwardCorrection, ForwardCorrection
 from noisylearn.methods.two_networks import TwoNetworks
 
 __all__ = [
+    "CDR",
+    "CORES",
     "ELR",
+    "PENCIL",
     "SELC",
     "SOP",
     "BackwardCorrection",

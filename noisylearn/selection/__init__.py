@@ -10,6 +10,7 @@ Example:
 
 from noisylearn.selection.bmm import BetaMixtureFit, fit_bmm
 from noisylearn.selection.co_divide import clean_probability, labelled, min_max_normalized
+from noisylearn.selection.critical_weights import critical_weights
 from noisylearn.selection.disagreement import disagreement, small_loss_among
 from noisylearn.selection.gmm import GaussianMixtureFit, fit_gmm
 from noisylearn.selection.mixture import MixtureFit
@@ -24,6 +25,7 @@ __all__ = [
     "clean_probability",
     "co_guess",
     "co_refine",
+    "critical_weights",
     "disagreement",
     "fit_bmm",
     "fit_gmm",

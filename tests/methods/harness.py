@@ -19,7 +19,10 @@ from noisylearn._compat import Callback, ModelCheckpoint, Trainer, seed_everythi
 from noisylearn.callbacks import ExactResume, SignalTracker
 from noisylearn.data import Digits
 from noisylearn.methods import (
+    CDR,
+    CORES,
     ELR,
+    PENCIL,
     SELC,
     SOP,
     BackwardCorrection,
@@ -50,11 +53,12 @@ class Case:
             selection a batch's loss is the mean of its parts' losses.
         clean: Arguments that say that all labels are right.
         steady: Whether its loss means the same in every epoch. It does not where it is a mean over the samples that
-            two networks still disagree on.
+            two networks still disagree on, or where training has stages.
         planned: Whether it composes its own batches after ``warmup_epochs``. Then its epochs differ in length, samples
             come often or not at all, a loss is no mean over the batch's own samples, a batch of one has no halves,
             schedules by step are refused, and its loop by hand is in a test of its own.
         refuses_dicts: What it says to an input that is a dict (text, tabular data), where it cannot learn from one.
+        edits_gradients: Whether it changes the gradients before they are clipped, after callbacks have seen them.
     """
 
     method: type[NoisyLearner]
@@ -66,6 +70,7 @@ class Case:
     steady: bool = True
     planned: bool = False
     refuses_dicts: str = ""
+    edits_gradients: bool = False
 
     @property
     def name(self) -> str:
@@ -110,6 +115,9 @@ CASES = (
     Case(ForwardCorrection, {"warmup_epochs": 2}, tables=("predictions",)),
     Case(BackwardCorrection, {"transition": _KNOWN}, clean={"transition": torch.eye(10).tolist()}),
     Case(JoCoR, {**_SELECTION, "lam": 0.5}, networks=2, selected=(32,), clean=_CLEAN),
+    Case(CDR, {"noise_rate": 0.4}, clean=_CLEAN, edits_gradients=True),
+    Case(CORES, {"warmup_epochs": 1, "rise_epochs": 4, "sieve_epoch": 1}, tables=("sieve",), selected=(32,)),
+    Case(PENCIL, {"stage1": 1, "stage2": 3, "lam": 600.0}, tables=("labels",), steady=False),
 )
 each_method = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 

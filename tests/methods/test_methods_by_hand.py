@@ -161,6 +161,65 @@ def jocor(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Te
     return losses[smallest(losses, keep(epoch, len(target)))].mean()
 
 
+def cores() -> HandLoss:
+    """Samples are sieved from the second epoch on; ``beta`` is ``0, linspace(0, 2, 4)``."""
+    kept: list[dict[int, int]] = [{} for _ in range(EPOCHS)]  # each epoch's kept samples and their labels
+
+    def loss(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+        if epoch < 1:
+            kept[0] |= dict(zip(index.tolist(), target.tolist(), strict=True))
+            return F.cross_entropy(logits[0], target)
+        beta = [0, 0, 2 / 3, 4 / 3][epoch]
+        labels = list(kept[epoch - 1].values())
+        prior = [labels.count(c) / len(labels) for c in range(10)]
+        total, count = torch.zeros((), dtype=torch.float64), 0
+        for z, y, i in zip(logits[0], target.tolist(), index.tolist(), strict=True):
+            each = -(z.softmax(0) + 1e-8).log()
+            entropy = F.cross_entropy(z[None], torch.tensor([y]))
+            if entropy - each.mean() <= 0:
+                kept[epoch][i] = y
+                count += 1
+                total = total + entropy - beta * sum(prior[c] * each[c] for c in range(10))
+        return total / max(count, 1) / (1 + beta)
+
+    return loss
+
+
+def pencil() -> HandLoss:
+    """One epoch of cross-entropy, two in which labels move against their own gradients, one in which they rest."""
+    labels: dict[int, Tensor] = {}
+    moving: list[tuple[int, Tensor]] = []
+
+    def loss(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+        for i, row in moving:  # by the gradients of the step before
+            labels[i] = (row - 600 * row.grad).detach()
+        moving.clear()
+        if epoch < 1:
+            return F.cross_entropy(logits[0], target)
+        total = torch.zeros((), dtype=torch.float64)
+        for z, y, i in zip(logits[0], target.tolist(), index.tolist(), strict=True):
+            row = labels.get(i, 10 * torch.eye(10, dtype=torch.float64)[y]).clone().requires_grad_(epoch < 3)
+            p, label = z.softmax(0), row.softmax(0)
+            total = total + (p * (p.log() - label.log())).sum()
+            if epoch < 3:
+                moving.append((i, row))
+                total = total - 0.4 * label[y].log() - 0.1 * (p * p.log()).sum()
+        return total / len(target) / 10
+
+    return loss
+
+
+def keep_critical(networks: list[nn.Module]) -> None:
+    """CDR at a rate of 0.4: the matrices' gradients are cut to the 60 % of weights that matter most."""
+    matrices = [w for w in networks[0].parameters() if w.dim() in (2, 4)]
+    grads = [w.grad.numpy() for w in matrices if w.grad is not None]
+    matter = [abs(g * w.detach().numpy()) for w, g in zip(matrices, grads, strict=True)]
+    ranked = sorted(np.concatenate([m.ravel() for m in matter]), reverse=True)
+    least = ranked[int(0.6 * len(ranked)) - 1]
+    for w, g, m in zip(matrices, grads, matter, strict=True):
+        w.grad = torch.tensor(np.where(m >= least, 0.6 * g, 0))
+
+
 BY_HAND: dict[str, Callable[[], HandLoss]] = {
     "CrossEntropy": lambda: cross_entropy,
     "ELR": elr,
@@ -174,10 +233,16 @@ BY_HAND: dict[str, Callable[[], HandLoss]] = {
     "CoTeachingPlus": lambda: co_teaching_plus,
     "Decoupling": lambda: decoupling,
     "JoCoR": lambda: jocor,
+    "CDR": lambda: cross_entropy,
+    "CORES": cores,
+    "PENCIL": pencil,
 }
+AFTER_BACKWARD: dict[str, Callable[[list[nn.Module]], None]] = {"CDR": keep_critical}
 
 
-def train_by_hand(networks: list[nn.Module], loss_of: HandLoss) -> None:
+def train_by_hand(
+    networks: list[nn.Module], loss_of: HandLoss, after_backward: Callable[[list[nn.Module]], None] | None
+) -> None:
     """One optimizer per network, as the reference code has it, in float64."""
     data = digits(num_train=NUM_TRAIN)
     data.setup("fit")
@@ -190,6 +255,8 @@ def train_by_hand(networks: list[nn.Module], loss_of: HandLoss) -> None:
             for optimizer in optimizers:
                 optimizer.zero_grad()
             loss.backward()
+            if after_backward is not None:
+                after_backward(networks)
             for optimizer in optimizers:
                 optimizer.step()
 
@@ -204,7 +271,7 @@ def test_a_fit_is_the_loop_of_the_paper(case: Case) -> None:
     method = case.build(backbone=plain, lr=LR).double()
     by_hand = copy.deepcopy(both(method))
     before = copy.deepcopy(by_hand)
-    train_by_hand(by_hand, BY_HAND[case.name]())
+    train_by_hand(by_hand, BY_HAND[case.name](), AFTER_BACKWARD.get(case.name))
     fit(method, digits(num_train=NUM_TRAIN), epochs=EPOCHS, precision="64-true")
     for ours, hand, start in zip(both(method), by_hand, before, strict=True):
         for one, other, first in zip(ours.parameters(), hand.parameters(), start.parameters(), strict=True):

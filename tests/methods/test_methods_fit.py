@@ -110,7 +110,10 @@ def test_gradients_are_clipped_by_norm_per_network(case: Case) -> None:
     before, after = torch.tensor(norms.before), torch.tensor(norms.after)
     assert before.shape == (8, case.networks)
     assert bool((before > 0.4).any(0).all())  # there was something to clip
-    torch.testing.assert_close(after, before.clamp(max=0.4), rtol=1e-3, atol=1e-5)
+    if case.edits_gradients:  # what is clipped is not what the callback has seen
+        assert float(after.max()) == pytest.approx(0.4, rel=1e-3)
+    else:
+        torch.testing.assert_close(after, before.clamp(max=0.4), rtol=1e-3, atol=1e-5)
 
 
 @each_method

@@ -16,6 +16,8 @@ REQUIRED: dict[str, dict[str, Any]] = {"jensen_shannon": {"pi": 0.7}}
 NEED_MORE = {
     "backward_correction",
     "cores",
+    "cores_beta",
+    "cores_sieve",
     "elr",
     "elr_regularizer",
     "elr_target_update",
@@ -24,6 +26,7 @@ NEED_MORE = {
     "jocor",
     "mixup_cross_entropy",
     "peer_loss",
+    "pencil",
     "selc_target_update",
     "soft_cross_entropy",
     "sop",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from torch import Tensor
 
-from noisylearn.losses import cores, cross_entropy
+from noisylearn.losses import cores, cores_beta, cores_sieve, cross_entropy
 from tests.unit.losses.contract import CHECKS, ROWS, B, C, Check, batch, over_labels, unhurried
 
 PRIOR = torch.tensor([0.3, 0.2, 0.1, 0.1, 0.1, 0.15, 0.05])
@@ -48,14 +49,36 @@ def test_it_is_bounded_from_below(logits: Tensor) -> None:
     assert (over_labels(lambda z, y: cores(z, y, uniform), 100 * logits) >= 2 * math.log(1e-8) - 1e-9).all()
 
 
-def test_the_sieve_keeps_labels_likelier_than_the_geometric_mean() -> None:
-    logits, targets = batch(torch.float64, scale=1.0)
-    uniform = torch.full((C,), 1 / C, dtype=torch.float64)
-    log_p = logits.log_softmax(-1)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_the_sieve_keeps_labels_likelier_than_the_geometric_mean(dtype: torch.dtype) -> None:
+    logits, targets = batch(dtype, scale=1.0)
+    log_p = logits.double().log_softmax(-1)
     likelier = log_p[torch.arange(B), targets] >= log_p.mean(1)
-    assert torch.equal(cores(logits, targets, uniform, beta=1.0) <= 0, likelier)
+    kept = cores_sieve(logits.requires_grad_(), targets)
+    assert torch.equal(kept, likelier)
     assert likelier.any()
     assert not likelier.all()
+    assert cores_sieve(logits.to("meta"), targets.to("meta")).shape == (B,)
+
+
+def test_the_sieve_keeps_no_sample_without_a_loss() -> None:
+    logits, targets = batch()
+    logits[3] = math.nan
+    assert not cores_sieve(logits, targets)[3]
+    with pytest.raises(ValueError, match=r"`logits` must be \(B, C\), got shape \(16,\)"):
+        cores_sieve(logits[:, 0], targets)
+
+
+def test_beta_is_the_array_of_the_authors_code() -> None:
+    written = np.concatenate([np.zeros(10), np.linspace(0, 2, num=30), np.full(60, 2.0)])
+    assert [cores_beta(e) for e in range(100)] == pytest.approx(written.tolist(), rel=1e-12)
+
+
+@pytest.mark.parametrize(("warmup", "rise"), [(0, 1), (0, 2), (3, 1), (1, 5)])
+def test_beta_rises_in_equal_steps(warmup: int, rise: int) -> None:
+    written = np.concatenate([np.zeros(warmup), np.linspace(0, 1.5, num=rise), np.full(9, 1.5)])
+    assert [cores_beta(e, 1.5, warmup, rise) for e in range(len(written))] == pytest.approx(written.tolist())
+    assert cores_beta(0, 1.5, warmup, rise) == 0.0  # whoever trains by it needs no prior of labels in its first epoch
 
 
 def test_the_prior_is_widened_as_the_logits_are() -> None:
@@ -75,3 +98,9 @@ def test_wrong_arguments() -> None:
         cores(logits, targets, torch.ones(B))
     with pytest.raises(ValueError, match="`beta` must be at least 0 and finite, got -2"):
         cores(logits, targets, PRIOR, beta=-2)
+    with pytest.raises(ValueError, match="`rise` must be at least 1, got 0: pass the epochs of the rise"):
+        cores_beta(0, rise=0)
+    with pytest.raises(ValueError, match="`warmup` must be at least 0 and finite, got -1: pass the epochs of cross"):
+        cores_beta(0, warmup=-1)
+    with pytest.raises(ValueError, match="`beta` must be at least 0 and finite, got nan"):
+        cores_beta(0, beta=math.nan)
