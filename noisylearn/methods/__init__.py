@@ -7,6 +7,7 @@ from noisylearn.methods.decoupling import Decoupling
 from noisylearn.methods.elr import ELR
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.learner import NoisyLearner
+from noisylearn.methods.pes import PES
 from noisylearn.methods.robust_loss import RobustLoss
 from noisylearn.methods.selc import SELC
 from noisylearn.methods.small_loss import SmallLoss
@@ -16,6 +17,7 @@ from noisylearn.methods.two_networks import TwoNetworks
 
 __all__ = [
     "ELR",
+    "PES",
     "SELC",
     "SOP",
     "BackwardCorrection",

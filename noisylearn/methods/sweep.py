@@ -40,5 +40,5 @@ def sweeping(method: LightningModule, what: str) -> Iterator[Iterator[tuple[Any,
 
 def _checked(trainer: Any, batch: Any) -> tuple[Any, Tensor, Tensor]:
     check_batch(batch)
-    x, target, index = trainer.strategy.batch_to_device(batch)
+    x, target, index = trainer.strategy.batch_to_device(trainer.precision_plugin.convert_input(batch))
     return x, target, index

@@ -9,6 +9,7 @@ Example:
 """
 
 from noisylearn.selection.bmm import BetaMixtureFit, fit_bmm
+from noisylearn.selection.confidence import confident_weights
 from noisylearn.selection.disagreement import disagreement, small_loss_among
 from noisylearn.selection.gmm import GaussianMixtureFit, fit_gmm
 from noisylearn.selection.mixture import MixtureFit
@@ -19,6 +20,7 @@ __all__ = [
     "BetaMixtureFit",
     "GaussianMixtureFit",
     "MixtureFit",
+    "confident_weights",
     "disagreement",
     "fit_bmm",
     "fit_gmm",

@@ -5,6 +5,7 @@ A new method adds one row to `CASES`; the tests of this folder then run on it.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from noisylearn.callbacks import ExactResume, SignalTracker
 from noisylearn.data import Digits
 from noisylearn.methods import (
     ELR,
+    PES,
     SELC,
     SOP,
     BackwardCorrection,
@@ -49,7 +51,10 @@ class Case:
             selection a batch's loss is the mean of its parts' losses.
         clean: Arguments that say that all labels are right.
         steady: Whether its loss means the same in every epoch. It does not where it is a mean over the samples that
-            two networks still disagree on.
+            two networks still disagree on, or that it has chosen.
+        planned: Whether it says which samples an epoch serves: epochs then differ in length, and no schedule by step
+            fits them.
+        seen: How often its tables have seen a sample after 1, 2 and 3 epochs.
     """
 
     method: type[NoisyLearner]
@@ -59,6 +64,8 @@ class Case:
     selected: tuple[int, ...] | None = None
     clean: Mapping[str, Any] = field(default_factory=dict)
     steady: bool = True
+    planned: bool = False
+    seen: tuple[int, int, int] = (1, 2, 3)
 
     @property
     def name(self) -> str:
@@ -71,6 +78,11 @@ class Case:
         if isinstance(given["backbone"], FunctionType):
             given["backbone"] = given["backbone"]()
         return self.method(**given)
+
+    def refuses(self, schedule: Mapping[str, Any]) -> bool:
+        """Whether the method cannot follow a learning-rate schedule."""
+        by_step = schedule.get("scheduler") == "OneCycleLR" or schedule.get("scheduler_interval") == "step"
+        return self.planned and by_step
 
 
 _SELECTION = {"noise_rate": 0.4, "warmup_epochs": 2}
@@ -90,19 +102,33 @@ CASES = (
     Case(ForwardCorrection, {"warmup_epochs": 2}, tables=("predictions",)),
     Case(BackwardCorrection, {"transition": _KNOWN}, clean={"transition": torch.eye(10).tolist()}),
     Case(JoCoR, {**_SELECTION, "lam": 0.5}, networks=2, selected=(32,), clean=_CLEAN),
+    Case(
+        PES,
+        {"warmup_epochs": 1, "tail": ("classifier",), "refine_epochs": (1,), "refine_lr": 0.02},
+        tables=("chosen",),
+        clean={"warmup_epochs": 6},
+        steady=False,
+        planned=True,
+        seen=(0, 0, 1),
+    ),
 )
 each_method = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 
 
 def tiny() -> nn.Module:
     """A network that draws random numbers (dropout) and keeps buffers (batch norm)."""
-    hidden = [nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.1)]
-    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(32, 10))
+    return with_classifier(nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.1))
 
 
 def plain() -> nn.Module:
     """A network whose output for a sample does not depend on the other samples."""
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    return with_classifier(nn.Linear(64, 32), nn.ReLU())
+
+
+def with_classifier(*features: nn.Module) -> nn.Module:
+    """A network whose last layer has the name that it has in our own networks."""
+    layers = {"features": nn.Sequential(nn.Flatten(), *features), "classifier": nn.Linear(32, 10)}
+    return nn.Sequential(OrderedDict(layers))
 
 
 class Rates(Callback):  # type: ignore[misc]  # its base is made at import time
@@ -112,10 +138,12 @@ class Rates(Callback):  # type: ignore[misc]  # its base is made at import time
         super().__init__()
         self.rates: dict[int, float] = {}
         self.losses: list[float] = []
+        self.epochs: list[int] = []
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.rates[trainer.global_step] = trainer.optimizers[0].param_groups[0]["lr"]
         self.losses.append(float(outputs["loss"]))
+        self.epochs.append(trainer.current_epoch)
 
 
 @dataclass
@@ -130,8 +158,12 @@ class Fitted:
     @property
     def epoch_losses(self) -> list[float]:
         """Mean loss of each epoch."""
-        per_epoch = torch.tensor(self.rates.losses).view(self.trainer.current_epoch, -1)
-        return per_epoch.mean(1).tolist()
+        return self.by_epoch(self.rates.losses)
+
+    def by_epoch(self, values: Sequence[float]) -> list[float]:
+        """Mean of each epoch of a value that each step has."""
+        epochs = torch.tensor(self.rates.epochs)
+        return [float(torch.tensor(values)[epochs == epoch].mean()) for epoch in range(self.trainer.current_epoch)]
 
     def state(self) -> dict[str, Any]:
         """Everything that an exact resume must restore, as plain values."""

@@ -33,9 +33,10 @@ class TrueLoss(Callback):  # type: ignore[misc]
 def test_the_loss_falls(case: Case) -> None:
     truth = TrueLoss()
     fitted = run(case, method={"backbone": "digits_cnn"}, epochs=4, limit_val_batches=1.0, callbacks=[truth])
-    losses, true = fitted.epoch_losses, torch.tensor(truth.losses).view(4, -1).mean(1).tolist()
+    losses, true = fitted.epoch_losses, fitted.by_epoch(truth.losses)
     assert losses[0] > losses[1] > losses[-1] if case.steady else true[0] > true[-1]
-    assert float(fitted.trainer.callback_metrics["train_loss"]) == pytest.approx(losses[-1], rel=1e-5)
+    if not case.planned:  # else the last batch may be a short one, which weighs less in the mean over samples
+        assert float(fitted.trainer.callback_metrics["train_loss"]) == pytest.approx(losses[-1], rel=1e-5)
     assert float(fitted.trainer.callback_metrics["test_accuracy"]) > 0.2
     assert set(fitted.method.tables) == set(case.tables)
 
@@ -63,7 +64,7 @@ def test_precision(case: Case, precision: str) -> None:
     assert {p.dtype for p in fitted.method.parameters()} == {expected}
     for table in fitted.method.tables.values():
         assert table.num_non_finite == 0
-        assert bool((table.views()["n_seen"] == 3).all())
+        assert bool((table.views()["n_seen"] == case.seen[2]).all())
 
 
 @each_method
@@ -120,7 +121,7 @@ def test_gradients_are_clipped_by_value(case: Case) -> None:
 @each_method
 def test_batches_of_one(case: Case) -> None:
     fitted = run(case, digits(num_train=9, batch_size=1), {"backbone": plain}, epochs=3)
-    assert fitted.trainer.global_step == 27
+    assert fitted.trainer.global_step <= 27 if case.planned else fitted.trainer.global_step == 27
     assert all(bool(p.isfinite().all()) for p in fitted.method.parameters())
 
 
@@ -131,7 +132,7 @@ def test_a_smaller_last_batch(case: Case) -> None:
     assert len(fitted.rates.losses) == 3
     assert max(fitted.rates.losses) < 2 * min(fitted.rates.losses)
     for table in fitted.method.tables.values():
-        assert bool((table.views()["n_seen"] == 1).all())
+        assert bool((table.views()["n_seen"] == case.seen[0]).all())
 
 
 class Unchanged(Callback):  # type: ignore[misc]
@@ -258,7 +259,7 @@ def test_a_second_fit_of_the_same_trainer_goes_on(case: Case) -> None:
     fitted.trainer.fit_loop.max_epochs = 3
     fitted.trainer.fit(fitted.method, datamodule=fitted.data)
     for table in fitted.method.tables.values():
-        assert bool((table.views()["n_seen"] == 3).all())
+        assert bool((table.views()["n_seen"] == case.seen[2]).all())
 
 
 def test_a_new_trainer_begins_anew() -> None:
