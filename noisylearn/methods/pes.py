@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -55,9 +55,9 @@ class PES(ChosenSamples):
     """
 
     paper = "Bai et al., Progressive early stopping (PES), 2021"
-    cost = "1 network, 1 pass over the chosen samples, 1 forward pass over all in each epoch"
+    cost = "1 network, up to 1 pass and 1 forward pass; an epoch trains on the confident samples"
     state = "12 bytes"
-    presets = (
+    presets: ClassVar[tuple[Preset, ...]] = (
         Preset(("cifar10",), (), {"warmup_epochs": 25}, "PES_cs.py"),
         Preset(("cifar100",), (), {"warmup_epochs": 30}, "PES_cs.py"),
     )
@@ -188,7 +188,8 @@ def check_tail(network: nn.Module, tail: Sequence[str]) -> None:
     names = [name for name, _ in network.named_modules() if name]
     for name in tail:
         if name not in names:
-            raise ValueError(f"`tail`: {unknown_name('module', name, names)}")
+            near_the_top = [known for known in names if known.count(".") < 2]
+            raise ValueError(f"`tail`: {unknown_name('module', name, near_the_top)}")
     if sorted(tail, key=names.index) != list(tail):
         raise ValueError(f"`tail` must go from the input to the output, got {tuple(tail)}: turn it round")
     for module in modules_from(network, tail[0]):

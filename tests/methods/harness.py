@@ -54,7 +54,7 @@ class Case:
             two networks still disagree on, or that it has chosen.
         planned: Whether it says which samples an epoch serves: epochs then differ in length, and no schedule by step
             fits them.
-        seen: How often its tables have seen a sample after 1, 2 and 3 epochs.
+        sightings: How often its tables have seen a sample after 1, 2 and 3 epochs; by default once in each.
     """
 
     method: type[NoisyLearner]
@@ -65,11 +65,15 @@ class Case:
     clean: Mapping[str, Any] = field(default_factory=dict)
     steady: bool = True
     planned: bool = False
-    seen: tuple[int, int, int] = (1, 2, 3)
+    sightings: tuple[int, int, int] = (1, 2, 3)
 
     @property
     def name(self) -> str:
         return self.method.__name__
+
+    def seen(self, epochs: int) -> int:
+        """How often a fit of so many epochs shows each sample to the tables."""
+        return self.sightings[epochs - 1]
 
     def build(self, **args: Any) -> NoisyLearner:
         """Build the method; a ``backbone`` that is a function is called here, after the seed is set."""
@@ -109,7 +113,7 @@ CASES = (
         clean={"warmup_epochs": 6},
         steady=False,
         planned=True,
-        seen=(0, 0, 1),
+        sightings=(0, 0, 1),
     ),
 )
 each_method = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -146,6 +150,12 @@ class Rates(Callback):  # type: ignore[misc]  # its base is made at import time
         self.epochs.append(trainer.current_epoch)
 
 
+def means_by_epoch(values: Sequence[float], epochs: Sequence[int]) -> list[float]:
+    """The mean of each epoch's values, in float32."""
+    each, which = torch.tensor(values), torch.tensor(epochs)
+    return [float(each[which == epoch].mean()) for epoch in which.unique()]
+
+
 @dataclass
 class Fitted:
     """A fit that is over."""
@@ -158,12 +168,7 @@ class Fitted:
     @property
     def epoch_losses(self) -> list[float]:
         """Mean loss of each epoch."""
-        return self.by_epoch(self.rates.losses)
-
-    def by_epoch(self, values: Sequence[float]) -> list[float]:
-        """Mean of each epoch of a value that each step has."""
-        epochs = torch.tensor(self.rates.epochs)
-        return [float(torch.tensor(values)[epochs == epoch].mean()) for epoch in range(self.trainer.current_epoch)]
+        return means_by_epoch(self.rates.losses, self.rates.epochs)
 
     def state(self) -> dict[str, Any]:
         """Everything that an exact resume must restore, as plain values."""

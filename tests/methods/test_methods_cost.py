@@ -37,7 +37,8 @@ class Counted(nn.Linear):
 def counting() -> nn.Module:
     """The harness's network, its rows counted."""
     network: Any = tiny()
-    network[1] = Counted(network[1].in_features, network[1].out_features)
+    first = network.features[1]
+    network.features[1] = Counted(first.in_features, first.out_features)
     return network  # type: ignore[no-any-return]
 
 

@@ -14,7 +14,7 @@ from noisylearn._compat import Callback, seed_everything
 from noisylearn.callbacks import MemorizationMeter, SignalTracker
 from noisylearn.data import Digits
 from noisylearn.methods import ELR, CoTeaching, CrossEntropy, NoisyLearner
-from tests.methods.harness import Case, differences, digits, each_method, fit, plain, run, savers
+from tests.methods.harness import Case, differences, digits, each_method, fit, means_by_epoch, plain, run, savers
 
 
 class TrueLoss(Callback):  # type: ignore[misc]
@@ -33,7 +33,7 @@ class TrueLoss(Callback):  # type: ignore[misc]
 def test_the_loss_falls(case: Case) -> None:
     truth = TrueLoss()
     fitted = run(case, method={"backbone": "digits_cnn"}, epochs=4, limit_val_batches=1.0, callbacks=[truth])
-    losses, true = fitted.epoch_losses, fitted.by_epoch(truth.losses)
+    losses, true = fitted.epoch_losses, means_by_epoch(truth.losses, fitted.rates.epochs)
     assert losses[0] > losses[1] > losses[-1] if case.steady else true[0] > true[-1]
     if not case.planned:  # else the last batch may be a short one, which weighs less in the mean over samples
         assert float(fitted.trainer.callback_metrics["train_loss"]) == pytest.approx(losses[-1], rel=1e-5)
@@ -64,7 +64,7 @@ def test_precision(case: Case, precision: str) -> None:
     assert {p.dtype for p in fitted.method.parameters()} == {expected}
     for table in fitted.method.tables.values():
         assert table.num_non_finite == 0
-        assert bool((table.views()["n_seen"] == case.seen[2]).all())
+        assert bool((table.views()["n_seen"] == case.seen(3)).all())
 
 
 @each_method
@@ -132,7 +132,7 @@ def test_a_smaller_last_batch(case: Case) -> None:
     assert len(fitted.rates.losses) == 3
     assert max(fitted.rates.losses) < 2 * min(fitted.rates.losses)
     for table in fitted.method.tables.values():
-        assert bool((table.views()["n_seen"] == case.seen[0]).all())
+        assert bool((table.views()["n_seen"] == case.seen(1)).all())
 
 
 class Unchanged(Callback):  # type: ignore[misc]
@@ -259,7 +259,7 @@ def test_a_second_fit_of_the_same_trainer_goes_on(case: Case) -> None:
     fitted.trainer.fit_loop.max_epochs = 3
     fitted.trainer.fit(fitted.method, datamodule=fitted.data)
     for table in fitted.method.tables.values():
-        assert bool((table.views()["n_seen"] == case.seen[2]).all())
+        assert bool((table.views()["n_seen"] == case.seen(3)).all())
 
 
 def test_a_new_trainer_begins_anew() -> None:
