@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -27,6 +28,25 @@ def check_batch(batch: Any) -> None:
         if dtype is None or dtype.is_floating_point or dtype.is_complex:
             found = dtype or type(part).__name__
             raise TypeError(f"`{name}` must be a tensor of integers, one per sample, got {found}: {hint}")
+
+
+def check_views(x: Any, views: Sequence[str]) -> None:
+    """Refuse an input that is not a tuple of as many tensors as a method of several views asks for.
+
+    Raises:
+        TypeError: It is something else.
+
+    Example:
+        >>> check_views("image", ("weak", "strong"))
+        Traceback (most recent call last):
+        TypeError: `views` are ('weak', 'strong'), so an input must be a tuple of 2, got a str: fit with a Noisy...
+    """
+    if len(views) > 1 and not (isinstance(x, tuple | list) and len(x) == len(views)):
+        found = f"a tuple of {len(x)}" if isinstance(x, tuple | list) else f"a {type(x).__name__}"
+        raise TypeError(
+            f"`views` are {tuple(views)}, so an input must be a tuple of {len(views)}, got {found}: fit with a "
+            "NoisyDataModule, or let the training set return that many transforms of a sample"
+        )
 
 
 def check_num_logits(logits: Tensor, num_classes: int) -> None:

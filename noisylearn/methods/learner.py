@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from noisylearn._checks import check_positive_int
-from noisylearn.methods._step_checks import check_batch, check_num_logits, check_target_range
+from noisylearn.methods._step_checks import check_batch, check_num_logits, check_target_range, check_views
 from noisylearn.methods.optimization import build_optimizer, build_scheduler, check_optimization
 from noisylearn.methods.presets import Preset, find_preset
 from noisylearn.methods.sample_state import SampleState
@@ -189,22 +189,39 @@ class NoisyLearner(SampleState):
         """Return the loss, the logits and what `select` chose, for callbacks to observe."""
         if not self._checked:
             check_batch(batch)
+            check_views(batch[0], self.views)
         x, target, index = batch
-        logits = self.training_logits(x)
-        if not self._checked:
-            check_num_logits(logits, self.num_classes)
         if not self._checked or target.device.type == "cpu":  # on a GPU it would be a wait in every step
             check_target_range(target, self.num_classes)
+        loss, shown = self.learn(x, target, index)
         self._checked = True
-        losses = self.compute_loss(logits, target, index)
-        self.watch(losses)
-        selected = self.select(losses.detach(), logits.detach())
-        loss = self.reduce(losses, index, selected)
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(target), sync_dist=True)
         if self.trainer.is_last_batch:
             self.commit()  # here, and not in a hook: callbacks' checkpoints come before a module's hooks
+        return {"loss": loss, **shown}
+
+    def learn(self, x: Any, target: Tensor, index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch, and what callbacks observe of it.
+
+        A method overrides it whose loss is no mean over losses of the batch's own samples, of mixed ones say. It then
+        hands its losses to `watch` itself, and returns logits of the samples as they are.
+
+        Args:
+            x: The input; with several `views` a tuple of them.
+            target: ``(B,)`` int64 given labels.
+            index: ``(B,)`` int64 row numbers in the training set.
+
+        Returns:
+            A scalar, and a dict of ``logits``, ``(B, C)``, and whatever else is there to see.
+        """
+        logits = self.training_logits(x)
+        if not self._checked:
+            check_num_logits(logits, self.num_classes)
+        losses = self.compute_loss(logits, target, index)
+        self.watch(losses)
+        selected = self.select(losses.detach(), logits.detach())
         chosen = {} if selected is None else {"selected": selected}
-        return {"loss": loss, **self.outputs(logits.detach()), **chosen}
+        return self.reduce(losses, index, selected), {**self.outputs(logits.detach()), **chosen}
 
     def outputs(self, logits: Tensor) -> dict[str, Tensor]:
         """Return what ``training_step`` hands to callbacks."""
