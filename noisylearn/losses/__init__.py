@@ -24,6 +24,7 @@ from noisylearn.losses.bootstrapping import hard_bootstrapping, soft_bootstrappi
 from noisylearn.losses.cores import cores
 from noisylearn.losses.cross_entropy import cross_entropy, soft_cross_entropy
 from noisylearn.losses.elr import elr, elr_regularizer, elr_target_update
+from noisylearn.losses.entropy import entropy
 from noisylearn.losses.generalized_cross_entropy import (
     generalized_cross_entropy,
     truncated_generalized_cross_entropy,
@@ -31,10 +32,11 @@ from noisylearn.losses.generalized_cross_entropy import (
 )
 from noisylearn.losses.jensen_shannon import generalized_jensen_shannon, jensen_shannon
 from noisylearn.losses.jocor import jocor, symmetric_kl
-from noisylearn.losses.mixup import mixup_cross_entropy
+from noisylearn.losses.mixup import mixup, mixup_cross_entropy
 from noisylearn.losses.partially_huberised import phuber_cross_entropy
 from noisylearn.losses.peer import peer_loss
 from noisylearn.losses.selc import selc_target_update
+from noisylearn.losses.semi_supervised import class_prior_penalty, squared_error
 from noisylearn.losses.smoothing import label_smoothing
 from noisylearn.losses.sop import sop
 from noisylearn.losses.symmetric_cross_entropy import reverse_cross_entropy, symmetric_cross_entropy
@@ -44,11 +46,13 @@ __all__ = [
     "asymmetric_generalized_cross_entropy",
     "asymmetric_unhinged_loss",
     "backward_correction",
+    "class_prior_penalty",
     "cores",
     "cross_entropy",
     "elr",
     "elr_regularizer",
     "elr_target_update",
+    "entropy",
     "forward_correction",
     "generalized_cross_entropy",
     "generalized_jensen_shannon",
@@ -57,6 +61,7 @@ __all__ = [
     "jocor",
     "label_smoothing",
     "mean_absolute_error",
+    "mixup",
     "mixup_cross_entropy",
     "nce_mae",
     "nce_rce",
@@ -69,6 +74,7 @@ __all__ = [
     "soft_bootstrapping",
     "soft_cross_entropy",
     "sop",
+    "squared_error",
     "symmetric_cross_entropy",
     "symmetric_kl",
     "truncated_generalized_cross_entropy",

@@ -1,4 +1,4 @@
-"""Cross-entropy of mixed samples (mixup, Zhang et al., ICLR 2018)."""
+"""Mixed samples, and their cross-entropy (mixup, Zhang et al., ICLR 2018)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,39 @@ from noisylearn._checks import check_probability
 from noisylearn.losses._arguments import check_integer_rows
 from noisylearn.losses._inputs import at_least_float32
 from noisylearn.losses._log_probs import log_softmax_and_nll, nll
+
+
+def mixup(values: Tensor, order: Tensor, lam: float | Tensor) -> Tensor:
+    """Return ``lam * values + (1 - lam) * values[order]``: inputs, or soft labels, each mixed with another.
+
+    Inputs and labels mixed by the same ``order`` and ``lam`` belong together.
+
+    Args:
+        values: ``(B, ...)`` floating point.
+        order: ``(B,)`` int64, whom each is mixed with.
+        lam: What is left of its own, a number in ``[0, 1]`` or a tensor of shape ``()``, for all of them.
+
+    Returns:
+        The shape and dtype of ``values``.
+
+    Raises:
+        TypeError: ``values`` is not floating point.
+        ValueError: ``order`` does not fit, or ``lam`` is outside ``[0, 1]``.
+
+    Example:
+        >>> import torch
+        >>> mixup(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([1, 0]), lam=0.75)
+        tensor([[0.7500, 0.2500],
+                [0.2500, 0.7500]])
+    """
+    if not values.is_floating_point():
+        raise TypeError(f"`values` must be floating point, got {values.dtype}: mix inputs after they are scaled")
+    if order.shape != values.shape[:1]:
+        found = f"got {tuple(order.shape)} for values of shape {tuple(values.shape)}"
+        raise ValueError(f"`order` must be (B,), {found}: pass torch.randperm(B)")
+    if not isinstance(lam, Tensor):
+        lam = check_probability("lam", lam, "pass a draw of Beta(alpha, alpha)")
+    return lam * values + (1 - lam) * values[order]
 
 
 def mixup_cross_entropy(logits: Tensor, targets: Tensor, other_targets: Tensor, lam: float | Tensor) -> Tensor:

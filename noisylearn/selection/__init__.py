@@ -9,22 +9,32 @@ Example:
 """
 
 from noisylearn.selection.bmm import BetaMixtureFit, fit_bmm
+from noisylearn.selection.co_divide import clean_probability, labelled, min_max_normalized
 from noisylearn.selection.confidence import confident_weights
 from noisylearn.selection.disagreement import disagreement, small_loss_among
 from noisylearn.selection.gmm import GaussianMixtureFit, fit_gmm
 from noisylearn.selection.mixture import MixtureFit
-from noisylearn.selection.schedules import linear_keep_rate
+from noisylearn.selection.pseudo_labels import co_guess, co_refine, mean_probs, sharpen
+from noisylearn.selection.schedules import linear_keep_rate, linear_ramp
 from noisylearn.selection.small_loss import small_loss
 
 __all__ = [
     "BetaMixtureFit",
     "GaussianMixtureFit",
     "MixtureFit",
+    "clean_probability",
+    "co_guess",
+    "co_refine",
     "confident_weights",
     "disagreement",
     "fit_bmm",
     "fit_gmm",
+    "labelled",
     "linear_keep_rate",
+    "linear_ramp",
+    "mean_probs",
+    "min_max_normalized",
+    "sharpen",
     "small_loss",
     "small_loss_among",
 ]

@@ -1,10 +1,10 @@
-"""How much of a batch to keep at which epoch."""
+"""How much of a batch to keep, or how much a term weighs, at which epoch."""
 
 from __future__ import annotations
 
 from numbers import Integral, Real
 
-from noisylearn._checks import check_positive_int, check_probability
+from noisylearn._checks import check_non_negative, check_positive_int, check_probability
 
 
 def linear_keep_rate(epoch: int, forget_rate: float, warmup: int = 10, exponent: float = 1.0) -> float:
@@ -46,3 +46,28 @@ def linear_keep_rate(epoch: int, forget_rate: float, warmup: int = 10, exponent:
     end = forget_rate**exponent
     # In `numpy.linspace`'s order of operations: one sample more or less is kept where the last bit differs.
     return 1.0 - (end if epoch == warmup - 1 > 0 else epoch * (end / max(warmup - 1, 1)))
+
+
+def linear_ramp(epoch: float, start: float, length: float) -> float:
+    """Return the share of its full weight that a term has: 0 until ``start``, 1 from ``start + length`` on.
+
+    Source: MixMatch (Berthelot et al., NeurIPS 2019), as DivideMix has it for its unlabelled loss.
+
+    Args:
+        epoch: The epoch, from 0, with the part of it that is over.
+        start: Where the rise begins.
+        length: Its epochs; 0 is a step.
+
+    Returns:
+        The share, in ``[0, 1]``.
+
+    Raises:
+        ValueError: ``length`` is negative or not finite.
+
+    Example:
+        >>> [linear_ramp(epoch, start=10, length=16) for epoch in (9.5, 10, 14, 30)]
+        [0.0, 0.0, 0.25, 1.0]
+    """
+    if check_non_negative("length", length, "pass the epochs of the rise, e.g. 16") == 0:
+        return float(epoch >= start)
+    return min(max((epoch - start) / length, 0.0), 1.0)

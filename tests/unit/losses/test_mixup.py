@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from noisylearn.losses import cross_entropy, mixup_cross_entropy, soft_cross_entropy
+from noisylearn.losses import cross_entropy, mixup, mixup_cross_entropy, soft_cross_entropy
 from tests.unit.losses.contract import CHECKS, ROWS, B, C, Check, batch, unhurried
 
 
@@ -72,3 +72,26 @@ def test_wrong_arguments() -> None:
         mixup_cross_entropy(logits, targets, targets.float(), 0.5)
     with pytest.raises(IndexError, match="out of bounds"):
         mixup_cross_entropy(logits, targets, torch.full((B,), -100), 0.5)
+
+
+def test_each_row_is_mixed_with_its_partner() -> None:
+    values = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    order = torch.tensor([4, 0, 3, 2, 1])
+    for lam in (0.7, torch.tensor(0.7, dtype=torch.float64)):
+        mixed = mixup(values, order, lam)
+        for i, j in enumerate(order.tolist()):
+            torch.testing.assert_close(mixed[i], 0.7 * values[i] + 0.3 * values[j])
+    assert torch.equal(mixup(values, order, 1.0), values)
+    assert torch.equal(mixup(values, order, 0.0), values[order])
+    assert mixup(values.bfloat16(), order, torch.tensor(0.7)).dtype == torch.bfloat16
+    assert mixup(values.to("meta"), order.to("meta"), torch.tensor(0.7)).device.type == "meta"
+
+
+def test_what_cannot_be_mixed() -> None:
+    values, order = torch.zeros(4, 3), torch.arange(4)
+    with pytest.raises(TypeError, match=r"`values` must be floating point, got torch\.uint8"):
+        mixup(values.byte(), order, 0.5)
+    with pytest.raises(ValueError, match=r"`order` must be \(B,\), got \(3,\) for values of shape \(4, 3\)"):
+        mixup(values, order[:3], 0.5)
+    with pytest.raises(ValueError, match=r"`lam` must be in \[0, 1\], got 2"):
+        mixup(values, order, 2)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisylearn.selection import linear_keep_rate
+from noisylearn.selection import linear_keep_rate, linear_ramp
 
 
 @pytest.mark.parametrize("warmup", [1, 2, 10, 13])
@@ -42,3 +42,12 @@ def test_stays_a_share_and_never_rises_on_the_straight_line(epoch: int, rate: fl
 def test_wrong_arguments(arguments: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         linear_keep_rate(**({"epoch": 0, "forget_rate": 0.4} | arguments))  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize(("start", "length"), [(10, 16), (0, 1), (3, 0.5), (7, 0)])
+def test_linear_ramp_rises_from_start_over_its_length(start: float, length: float) -> None:
+    for epoch in (0.0, start - 0.5, start, start + 0.25 * length, start + length, start + length + 9):
+        expected = 0.0 if epoch < start else 1.0 if epoch >= start + length else (epoch - start) / length
+        assert linear_ramp(epoch, start, length) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="`length` must be finite and at least 0, got -1"):
+        linear_ramp(0, start, -1)
