@@ -11,6 +11,7 @@ from noisylearn.methods.elr import ELR
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.learner import NoisyLearner
 from noisylearn.methods.pencil import PENCIL
+from noisylearn.methods.pes import PES
 from noisylearn.methods.robust_loss import RobustLoss
 from noisylearn.methods.schedules import HoldThenLinearLR
 from noisylearn.methods.selc import SELC
@@ -24,6 +25,7 @@ __all__ = [
     "CORES",
     "ELR",
     "PENCIL",
+    "PES",
     "SELC",
     "SOP",
     "BackwardCorrection",

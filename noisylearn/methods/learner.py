@@ -300,6 +300,10 @@ class NoisyLearner(SampleState):
                 "NoisyDataModule with loader='tensor'"
             )
 
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Return the optimizer of all parameters."""
+        return build_optimizer(self.parameters(), self._optimizer, self._lr, self._optimizer_args)
+
     def configure_optimizers(self) -> Any:
         """Return the optimizer, and the scheduler if there is one.
 
@@ -311,7 +315,7 @@ class NoisyLearner(SampleState):
                 f"`scheduler` must move by epoch with {type(self).__name__}, got {self._scheduler!r} by step: its "
                 "epochs differ in length; e.g. scheduler='CosineAnnealingLR', scheduler_interval='epoch'"
             )
-        optimizer = build_optimizer(self.parameters(), self._optimizer, self._lr, self._optimizer_args)
+        optimizer = self.make_optimizer()
         if self._scheduler is None:
             return optimizer
         args = (self._scheduler, self._scheduler_args, self._scheduler_interval, self.trainer)

@@ -10,6 +10,7 @@ Example:
 
 from noisylearn.selection.bmm import BetaMixtureFit, fit_bmm
 from noisylearn.selection.co_divide import clean_probability, labelled, min_max_normalized
+from noisylearn.selection.confidence import confident_weights
 from noisylearn.selection.critical_weights import critical_weights
 from noisylearn.selection.disagreement import disagreement, small_loss_among
 from noisylearn.selection.gmm import GaussianMixtureFit, fit_gmm
@@ -25,6 +26,7 @@ __all__ = [
     "clean_probability",
     "co_guess",
     "co_refine",
+    "confident_weights",
     "critical_weights",
     "disagreement",
     "fit_bmm",

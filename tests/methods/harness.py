@@ -5,6 +5,7 @@ A new method adds one row to `CASES`; the tests of this folder then run on it.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from noisylearn.methods import (
     CORES,
     ELR,
     PENCIL,
+    PES,
     SELC,
     SOP,
     BackwardCorrection,
@@ -53,10 +55,12 @@ class Case:
             selection a batch's loss is the mean of its parts' losses.
         clean: Arguments that say that all labels are right.
         steady: Whether its loss means the same in every epoch. It does not where it is a mean over the samples that
-            two networks still disagree on, or where training has stages.
-        planned: Whether it composes its own batches after ``warmup_epochs``. Then its epochs differ in length, samples
-            come often or not at all, a loss is no mean over the batch's own samples, a batch of one has no halves,
-            schedules by step are refused, and its loop by hand is in a test of its own.
+            two networks still disagree on, or that it has chosen, or where training has stages.
+        planned: Whether it says which samples an epoch serves: epochs then differ in length, no schedule by step fits
+            them, and its loop by hand is in a test of its own.
+        halves: Whether its batches are half labelled and half unlabelled after ``warmup_epochs``: samples come often or
+            not at all, a loss is no mean over the batch's own samples, and a batch of one has no halves.
+        sightings: How often its tables have seen a sample after 1, 2 and 3 epochs; by default once in each.
         refuses_dicts: What it says to an input that is a dict (text, tabular data), where it cannot learn from one.
         edits_gradients: Whether it changes the gradients before they are clipped, after callbacks have seen them.
     """
@@ -69,6 +73,8 @@ class Case:
     clean: Mapping[str, Any] = field(default_factory=dict)
     steady: bool = True
     planned: bool = False
+    halves: bool = False
+    sightings: tuple[int, int, int] = (1, 2, 3)
     refuses_dicts: str = ""
     edits_gradients: bool = False
 
@@ -78,7 +84,7 @@ class Case:
 
     def seen(self, epochs: int) -> int:
         """How often a fit of so many epochs shows each sample to the tables."""
-        return max(epochs - int(self.args["warmup_epochs"]), 0) if self.planned else epochs
+        return self.sightings[epochs - 1]
 
     def build(self, **args: Any) -> NoisyLearner:
         """Build the method; a ``backbone`` that is a function is called here, after the seed is set."""
@@ -87,6 +93,11 @@ class Case:
         if isinstance(given["backbone"], FunctionType):
             given["backbone"] = given["backbone"]()
         return self.method(**given)
+
+    def refuses(self, schedule: Mapping[str, Any]) -> bool:
+        """Whether the method cannot follow a learning-rate schedule."""
+        by_step = schedule.get("scheduler") == "OneCycleLR" or schedule.get("scheduler_interval") == "step"
+        return self.planned and by_step
 
 
 _SELECTION = {"noise_rate": 0.4, "warmup_epochs": 2}
@@ -111,6 +122,8 @@ CASES = (
         clean={"lambda_u": 0.0, "warmup_epochs": 3},  # the authors' weight for little noise
         steady=False,
         planned=True,
+        halves=True,
+        sightings=(0, 1, 2),
     ),
     Case(ForwardCorrection, {"warmup_epochs": 2}, tables=("predictions",)),
     Case(BackwardCorrection, {"transition": _KNOWN}, clean={"transition": torch.eye(10).tolist()}),
@@ -118,19 +131,33 @@ CASES = (
     Case(CDR, {"noise_rate": 0.4}, clean=_CLEAN, edits_gradients=True),
     Case(CORES, {"warmup_epochs": 1, "rise_epochs": 4, "sieve_epoch": 1}, tables=("sieve",), selected=(32,)),
     Case(PENCIL, {"stage1": 1, "stage2": 3, "lam": 600.0}, tables=("labels",), steady=False),
+    Case(
+        PES,
+        {"warmup_epochs": 1, "tail": ("classifier",), "refine_epochs": (1,), "refine_lr": 0.02},
+        tables=("chosen",),
+        clean={"warmup_epochs": 6},
+        steady=False,
+        planned=True,
+        sightings=(0, 0, 1),
+    ),
 )
 each_method = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 
 
 def tiny() -> nn.Module:
     """A network that draws random numbers (dropout) and keeps buffers (batch norm)."""
-    hidden = [nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.1)]
-    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(32, 10))
+    return with_classifier(nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.1))
 
 
 def plain() -> nn.Module:
     """A network whose output for a sample does not depend on the other samples."""
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    return with_classifier(nn.Linear(64, 32), nn.ReLU())
+
+
+def with_classifier(*features: nn.Module) -> nn.Module:
+    """A network whose last layer has the name that it has in our own networks."""
+    layers = {"features": nn.Sequential(nn.Flatten(), *features), "classifier": nn.Linear(32, 10)}
+    return nn.Sequential(OrderedDict(layers))
 
 
 class Rates(Callback):  # type: ignore[misc]  # its base is made at import time
