@@ -117,7 +117,16 @@ class SemiSupervised(TwoNetworks):
             self._turn = self._turns[batch_idx]
 
     def learn(self, x: Any, target: Tensor, index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Train both networks in the warm-up, then the one whose turn it is."""
+        """Train both networks in the warm-up, then the one whose turn it is.
+
+        Raises:
+            TypeError: The inputs are no tensors.
+        """
+        if not isinstance(x[0], Tensor):
+            raise TypeError(
+                f"`input` must be tensors for {type(self).__name__}, got a {type(x[0]).__name__}: it mixes samples "
+                "with each other; for text or records take a method that does not, e.g. CoTeaching"
+            )
         if not self._turns:
             return super().learn(x[0], target, index)
         part, network = self._turn

@@ -124,6 +124,7 @@ CASES = (
         planned=True,
         halves=True,
         sightings=(0, 1, 2),
+        refuses_dicts="`input` must be tensors for DivideMix",
     ),
     Case(ForwardCorrection, {"warmup_epochs": 2}, tables=("predictions",)),
     Case(BackwardCorrection, {"transition": _KNOWN}, clean={"transition": torch.eye(10).tolist()}),

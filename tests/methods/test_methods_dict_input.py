@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ class OfRecords(nn.Sequential):
 
 
 def of_records() -> nn.Module:
-    return OfRecords(*tiny())
+    return OfRecords(OrderedDict(tiny().named_children()))
 
 
 @each_method
