@@ -80,7 +80,7 @@ def test_with_every_label_wrong_the_matrices_only_decay() -> None:
     run(Case(CDR, {"noise_rate": 1.0}), method=args, epochs=1)
     for name in ("features.1.weight", "classifier.weight"):
         torch.testing.assert_close(backbone.state_dict()[name], before[name] * (1 - 0.1 * 0.5) ** 8)
-    assert not torch.equal(backbone.state_dict()["classifier.bias"], before["3.bias"] * (1 - 0.1 * 0.5) ** 8)
+    assert not torch.equal(backbone.state_dict()["classifier.bias"], before["classifier.bias"] * (1 - 0.1 * 0.5) ** 8)
 
 
 def test_the_second_forward_pass_of_the_reference_moves_batch_norm_twice() -> None:
