@@ -320,3 +320,12 @@ def test_two_networks_from_one_module_differ_and_a_pair_is_kept() -> None:
     weights = copy.deepcopy(pair.state_dict())
     kept = Case(CoTeaching, {"noise_rate": 0.4}).build(backbone=pair)
     assert differences(weights, kept.networks.state_dict()) == []  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("steps", [3, 8, 11])
+def test_the_mean_loss_is_that_of_the_steps_also_where_they_end_in_mid_epoch(steps: int) -> None:
+    fitted = run(Case(CrossEntropy), digits(num_train=250), max_steps=steps)
+    last = fitted.rates.losses[8 * ((steps - 1) // 8) :]
+    sizes = torch.tensor([26 if step % 8 == 7 else 32 for step in range(len(last))])  # 250 = 7 x 32 + 26
+    mean = float((torch.tensor(last) * sizes).sum() / sizes.sum())
+    assert float(fitted.trainer.callback_metrics["train_loss"]) == pytest.approx(mean, rel=1e-5)
