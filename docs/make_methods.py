@@ -129,7 +129,7 @@ def recipes_of(cls: type) -> list[str]:
 def presets_table(presets: tuple[Preset, ...]) -> list[str]:
     """Return the presets, in the order in which they are looked at."""
     if not presets:
-        return ["It has no presets: its defaults serve all data sets."]
+        return ["It has no presets."]
     rows = ["| preset for | noise | rates | arguments | where it was read |", "|---|---|---|---|---|"]
     for preset in presets:
         data, noise = (", ".join(names) or "any" for names in (preset.data, preset.noise))

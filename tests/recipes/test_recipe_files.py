@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from noisylearn.bench import recipe_files, recipe_names
 from noisylearn.bench.recipes import merge, recipe_root
 from noisylearn.cli import main
+from noisylearn.data import CIFAR10, Arrays
 from tests.recipes.parsing import parsed
 
 FILES = sorted(recipe_root().rglob("*.yaml"))
@@ -128,6 +130,57 @@ def test_a_noise_overlay_of_digits_draws_what_its_name_says(
     assert result["noise"]["generator"] == kind
     assert result["noise"]["realised_rate"] == pytest.approx(rate, abs=0.02)
     assert result["cell"] == f"digits-{kind}-{result['noise']['rate']:g}/ELR"
+
+
+PUBLISHED = [name for name in METHODS if name.startswith(("cifar10/", "cifar100/"))]
+
+
+# Where a recipe leaves an argument to a preset that is guessed, the fit says so.
+@pytest.mark.filterwarnings("ignore:the preset .* is guessed:UserWarning")
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_recipe_takes_a_step_on_images_of_its_size(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def random_images(data: CIFAR10) -> Arrays:
+        labels = torch.arange(400) % data.num_classes
+        images = torch.randint(256, (400, 3, 32, 32), dtype=torch.uint8)
+        return Arrays(images, labels, images[:8], labels[:8])
+
+    monkeypatch.setattr(CIFAR10, "load", random_images)
+    monkeypatch.setattr(CIFAR10, "prepare_data", lambda data: None)
+    quiet = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
+    small = ["--data.batch_size=4", "--data.eval_batch_size=8", "--trainer.fast_dev_run=true"]
+    with redirect_stdout(StringIO()):
+        assert main(["fit", "--recipe", name, *quiet, *small]) == 0
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_recipe_names_its_source_and_decides_its_protocol(name: str) -> None:
+    own = read(recipe_root() / f"{name}.yaml")
+    assert "# Source: " in (recipe_root() / f"{name}.yaml").read_text(encoding="utf-8")
+    assert {"noise", "noise_rate"} <= own["data"]["init_args"].keys()
+    assert {"backbone", "lr", "scheduler"} <= own["model"]["init_args"].keys()
+    assert own["trainer"]["max_epochs"] >= 100
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "expected"),
+    [
+        ("cifar10/elr", [], {"lam": 3.0, "beta": 0.7}),
+        ("cifar10/elr_asymmetric", [], {"lam": 1.0, "beta": 0.9}),
+        ("cifar100/elr", ["--data.noise=asym_block5"], {"lam": 7.0, "beta": 0.9}),
+        ("cifar10/jocor", [], {"lam": 0.9}),
+        ("cifar10/jocor", ["--data.noise_rate=0.8"], {"lam": 0.65}),
+        ("cifar100/jocor", [], {"lam": 0.85}),
+        ("cifar10/selc", ["--data.noise_rate=0.2"], {"warmup_epochs": 40}),
+        ("cifar100/selc", [], {"warmup_epochs": 20}),
+        ("cifar100/co_teaching_plus", [], {"init_epoch": 5}),
+        ("cifar10/sce", [], {"loss_args": {"alpha": 0.1, "beta": 1.0}}),
+        ("cifar100/nce_rce", [], {"loss_args": {"alpha": 10.0, "beta": 0.1}}),
+        ("cifar100/sop", ["--data.noise=asym_block5"], {"lr_u": 0.1, "lr_v": 100.0}),
+    ],
+)
+def test_a_published_recipe_has_its_methods_preset(name: str, more: list[str], expected: dict[str, Any]) -> None:
+    init = parsed("--recipe", name, *more)["model"]["init_args"]
+    assert {argument: init[argument] for argument in expected} == expected
 
 
 @pytest.mark.data
