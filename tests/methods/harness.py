@@ -51,9 +51,10 @@ class Case:
         clean: Arguments that say that all labels are right.
         steady: Whether its loss means the same in every epoch. It does not where it is a mean over the samples that
             two networks still disagree on.
-        planned: Whether it composes its own batches after ``warmup_epochs``. Then its epochs differ in length, samples
-            come often or not at all, a loss is no mean over the batch's own samples, a batch of one has no halves,
-            schedules by step are refused, and its loop by hand is in a test of its own.
+        mixes: Whether it learns from mixtures of a batch's samples. Then the parts of a batch have not the gradient of
+            the whole, and its loop by hand is in a test of its own.
+        planned: Whether it mixes, and composes its own batches after ``warmup_epochs``. Then its epochs differ in
+            length, samples come often or not at all, a batch of one has no halves, and schedules by step are refused.
         refuses_dicts: What it says to an input that is a dict (text, tabular data), where it cannot learn from one.
     """
 
@@ -64,12 +65,18 @@ class Case:
     selected: tuple[int, ...] | None = None
     clean: Mapping[str, Any] = field(default_factory=dict)
     steady: bool = True
+    mixes: bool = False
     planned: bool = False
     refuses_dicts: str = ""
 
     @property
     def name(self) -> str:
         return self.method.__name__
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether its loop by hand is one of those that all methods share."""
+        return not (self.mixes or self.planned)
 
     def seen(self, epochs: int) -> int:
         """How often a fit of so many epochs shows each sample to the tables."""
@@ -86,6 +93,7 @@ class Case:
 
 _SELECTION = {"noise_rate": 0.4, "warmup_epochs": 2}
 _CLEAN = {"noise_rate": 0.05}
+UNMIXABLE = "`input` must be a floating point tensor to be mixed with others"
 _KNOWN = symmetric_matrix(10, 0.4).tolist()
 CASES = (
     Case(CrossEntropy),
@@ -106,6 +114,7 @@ CASES = (
         clean={"lambda_u": 0.0, "warmup_epochs": 3},  # the authors' weight for little noise
         steady=False,
         planned=True,
+        refuses_dicts=UNMIXABLE,
     ),
     Case(ForwardCorrection, {"warmup_epochs": 2}, tables=("predictions",)),
     Case(BackwardCorrection, {"transition": _KNOWN}, clean={"transition": torch.eye(10).tolist()}),
