@@ -49,6 +49,26 @@ def check_views(x: Any, views: Sequence[str]) -> None:
         )
 
 
+def check_mixable(x: Any) -> None:
+    """Refuse an input, or a view of it, that is no tensor of numbers: it cannot be mixed with another's.
+
+    Raises:
+        TypeError: It is something else.
+
+    Example:
+        >>> check_mixable({"input_ids": [3, 1]})
+        Traceback (most recent call last):
+        TypeError: `input` must be a floating point tensor to be mixed with others, got a dict: use a method that...
+    """
+    for view in x if isinstance(x, tuple | list) else (x,):
+        if not isinstance(view, Tensor) or not view.is_floating_point():
+            found = view.dtype if isinstance(view, Tensor) else f"a {type(view).__name__}"
+            raise TypeError(
+                f"`input` must be a floating point tensor to be mixed with others, got {found}: use a method that does "
+                "not mix samples"
+            )
+
+
 def check_num_logits(logits: Tensor, num_classes: int) -> None:
     """Refuse logits of another number of classes.
 

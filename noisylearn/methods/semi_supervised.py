@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from noisylearn._checks import check_choice, check_positive_int
+from noisylearn.methods._step_checks import check_mixable
 from noisylearn.methods.two_networks import TwoNetworks
 
 
@@ -39,6 +40,7 @@ class SemiSupervised(TwoNetworks):
     """
 
     views = ("weak", "weak")
+    ensembled = True
 
     def __init__(self, warmup_epochs: int = 10, alternation: str = "epoch", **learner: Any) -> None:
         super().__init__(**learner)
@@ -117,16 +119,9 @@ class SemiSupervised(TwoNetworks):
             self._turn = self._turns[batch_idx]
 
     def learn(self, x: Any, target: Tensor, index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Train both networks in the warm-up, then the one whose turn it is.
-
-        Raises:
-            TypeError: The inputs are no tensors.
-        """
-        if not isinstance(x[0], Tensor):
-            raise TypeError(
-                f"`input` must be tensors for {type(self).__name__}, got a {type(x[0]).__name__}: it mixes samples "
-                "with each other; for text or records take a method that does not, e.g. CoTeaching"
-            )
+        """Train both networks in the warm-up, then the one whose turn it is."""
+        if not self._checked:
+            check_mixable(x)
         if not self._turns:
             return super().learn(x[0], target, index)
         part, network = self._turn
@@ -144,13 +139,6 @@ class SemiSupervised(TwoNetworks):
                 for parameter in network.parameters():
                     parameter.grad = None
         self._trained.clear()
-
-    # -- evaluation --------------------------------------------------------------------------------------------------
-
-    def accuracies(self, x: Any, target: Tensor) -> dict[str, Tensor]:
-        """Return the accuracy of both networks together (the headline) and of each."""
-        accuracies = super().accuracies(x, target)
-        return {**accuracies, "": accuracies["_ensemble"]}
 
 
 @contextmanager

@@ -56,10 +56,12 @@ class Case:
         clean: Arguments that say that all labels are right.
         steady: Whether its loss means the same in every epoch. It does not where it is a mean over the samples that
             two networks still disagree on, or that it has chosen, or where training has stages.
+        mixes: Whether it learns from mixtures of a batch's samples. Then the parts of a batch have not the gradient of
+            the whole, and its loop by hand is in a test of its own.
         planned: Whether it says which samples an epoch serves: epochs then differ in length, no schedule by step fits
             them, and its loop by hand is in a test of its own.
         halves: Whether its batches are half labelled and half unlabelled after ``warmup_epochs``: samples come often or
-            not at all, a loss is no mean over the batch's own samples, and a batch of one has no halves.
+            not at all, and a batch of one has no halves.
         sightings: How often its tables have seen a sample after 1, 2 and 3 epochs; by default once in each.
         refuses_dicts: What it says to an input that is a dict (text, tabular data), where it cannot learn from one.
         edits_gradients: Whether it changes the gradients before they are clipped, after callbacks have seen them.
@@ -72,6 +74,7 @@ class Case:
     selected: tuple[int, ...] | None = None
     clean: Mapping[str, Any] = field(default_factory=dict)
     steady: bool = True
+    mixes: bool = False
     planned: bool = False
     halves: bool = False
     sightings: tuple[int, int, int] = (1, 2, 3)
@@ -81,6 +84,11 @@ class Case:
     @property
     def name(self) -> str:
         return self.method.__name__
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether its loop by hand is one of those that all methods share."""
+        return not (self.mixes or self.planned)
 
     def seen(self, epochs: int) -> int:
         """How often a fit of so many epochs shows each sample to the tables."""
@@ -102,6 +110,7 @@ class Case:
 
 _SELECTION = {"noise_rate": 0.4, "warmup_epochs": 2}
 _CLEAN = {"noise_rate": 0.05}
+UNMIXABLE = "`input` must be a floating point tensor to be mixed with others"
 _KNOWN = symmetric_matrix(10, 0.4).tolist()
 CASES = (
     Case(CrossEntropy),
@@ -122,9 +131,10 @@ CASES = (
         clean={"lambda_u": 0.0, "warmup_epochs": 3},  # the authors' weight for little noise
         steady=False,
         planned=True,
+        mixes=True,
         halves=True,
         sightings=(0, 1, 2),
-        refuses_dicts="`input` must be tensors for DivideMix",
+        refuses_dicts=UNMIXABLE,
     ),
     Case(ForwardCorrection, {"warmup_epochs": 2}, tables=("predictions",)),
     Case(BackwardCorrection, {"transition": _KNOWN}, clean={"transition": torch.eye(10).tolist()}),
