@@ -7,6 +7,7 @@ from noisylearn.methods.decoupling import Decoupling
 from noisylearn.methods.elr import ELR
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.learner import NoisyLearner
+from noisylearn.methods.m_correction import MCorrection
 from noisylearn.methods.pes import PES
 from noisylearn.methods.robust_loss import RobustLoss
 from noisylearn.methods.selc import SELC
@@ -27,6 +28,7 @@ __all__ = [
     "Decoupling",
     "ForwardCorrection",
     "JoCoR",
+    "MCorrection",
     "NoisyLearner",
     "RobustLoss",
     "SmallLoss",

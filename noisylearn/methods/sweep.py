@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, distributed
 
 from noisylearn._compat import LightningModule
 from noisylearn.methods._step_checks import check_batch
@@ -17,8 +17,9 @@ from noisylearn.sweeping import evaluating, sweep_loader, with_progress
 def sweeping(method: LightningModule, what: str) -> Iterator[Iterator[tuple[Any, Tensor, Tensor]]]:
     """Give this process's share of the training set, batch by batch, in evaluation mode and without gradients.
 
-    Every sample comes once, without augmentation where the loader or the DataModule can leave it out. Weights, modes
-    and random numbers are afterwards as they were.
+    Every sample comes once, without augmentation where the loader or the DataModule can leave it out. All processes
+    look with the first one's buffers: each has batch-norm statistics of its own, and only the first one's are kept in a
+    checkpoint. Weights, buffers, modes and random numbers are afterwards as they were.
 
     Args:
         method: The module of a running fit.
@@ -34,7 +35,7 @@ def sweeping(method: LightningModule, what: str) -> Iterator[Iterator[tuple[Any,
     """
     trainer = method.trainer
     batches = with_progress(sweep_loader(trainer.train_dataloader, trainer), trainer, what)
-    with evaluating(trainer, method):
+    with evaluating(trainer, method), _buffers_of_the_first_process(method):
         yield (_checked(trainer, batch) for batch, _ in batches)
 
 
@@ -42,3 +43,18 @@ def _checked(trainer: Any, batch: Any) -> tuple[Any, Tensor, Tensor]:
     check_batch(batch)
     x, target, index = trainer.strategy.batch_to_device(trainer.precision_plugin.convert_input(batch))
     return x, target, index
+
+
+@contextmanager
+def _buffers_of_the_first_process(method: LightningModule) -> Iterator[None]:
+    if method.trainer.world_size == 1:
+        yield
+        return
+    own = [(buffer, buffer.clone()) for buffer in method.buffers()]
+    for buffer, _ in own:
+        distributed.broadcast(buffer, src=0)
+    try:
+        yield
+    finally:
+        for buffer, value in own:
+            buffer.copy_(value)

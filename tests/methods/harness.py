@@ -31,6 +31,7 @@ from noisylearn.methods import (
     Decoupling,
     ForwardCorrection,
     JoCoR,
+    MCorrection,
     NoisyLearner,
     RobustLoss,
     SmallLoss,
@@ -54,6 +55,8 @@ class Case:
             two networks still disagree on, or that it has chosen.
         planned: Whether it says which samples an epoch serves: epochs then differ in length, and no schedule by step
             fits them.
+        mixes: Whether it mixes the samples of a batch with each other: the loss of a batch is not the mean of its
+            parts' losses, and callbacks may see the logits of mixtures.
         sightings: How often its tables have seen a sample after 1, 2 and 3 epochs; by default once in each.
     """
 
@@ -65,6 +68,7 @@ class Case:
     clean: Mapping[str, Any] = field(default_factory=dict)
     steady: bool = True
     planned: bool = False
+    mixes: bool = False
     sightings: tuple[int, int, int] = (1, 2, 3)
 
     @property
@@ -106,6 +110,16 @@ CASES = (
     Case(ForwardCorrection, {"warmup_epochs": 2}, tables=("predictions",)),
     Case(BackwardCorrection, {"transition": _KNOWN}, clean={"transition": torch.eye(10).tolist()}),
     Case(JoCoR, {**_SELECTION, "lam": 0.5}, networks=2, selected=(32,), clean=_CLEAN),
+    # Mixed less than in the paper, so that a few epochs of mixup are enough to tell labels apart.
+    Case(
+        MCorrection,
+        {"warmup_epochs": 1, "alpha": 0.2},
+        tables=("losses",),
+        clean={"warmup_epochs": 6},
+        steady=False,
+        mixes=True,
+        sightings=(0, 1, 2),
+    ),
     Case(
         PES,
         {"warmup_epochs": 1, "tail": ("classifier",), "refine_epochs": (1,), "refine_lr": 0.02},

@@ -13,19 +13,17 @@ from tests.methods.harness import Case, each_method
 B, N = 8, 20
 
 
-def one_step(method: NoisyLearner, networks: int, epoch: int, device: str) -> Tensor:
-    """What a step does after the forward pass, on a device of choice."""
+def one_step(method: NoisyLearner, epoch: int, device: str) -> Tensor:
+    """A step without Lightning's part, on a device of choice."""
     method.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, barebones=True)
     method.trainer.fit_loop.epoch_progress.current.processed = epoch
     method.tables = dict(method.build_tables(N))
     for table in method.tables.values():
         table.to(device)
     method.to(device)
-    logits = torch.zeros((2, B, 10) if networks == 2 else (B, 10), device=device, requires_grad=True)
+    x = torch.zeros(B, 1, 8, 8, device=device)
     target, index = (torch.zeros(B, dtype=torch.int64, device=device) for _ in range(2))
-    losses = method.compute_loss(logits, target, index)
-    method.watch(losses)
-    loss = method.reduce(losses, index, method.select(losses.detach(), logits.detach()))
+    loss, _ = method.learn(x, target, index)
     loss.backward()
     return loss
 
@@ -35,7 +33,7 @@ def one_step(method: NoisyLearner, networks: int, epoch: int, device: str) -> Te
 @each_method
 def test_a_step_waits_for_nothing(case: Case, epoch: int) -> None:
     """A tensor of the meta device has no value to read."""
-    loss = one_step(case.build(), case.networks, epoch, "meta")
+    loss = one_step(case.build(), epoch, "meta")
     assert loss.device.type == "meta"
     assert loss.shape == ()
 
@@ -50,4 +48,4 @@ class Waits(NoisyLearner):
 @pytest.mark.filterwarnings("ignore:.*barebones.*")
 def test_a_wait_is_seen() -> None:
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
-        one_step(Case(Waits).build(), 1, 0, "meta")
+        one_step(Case(Waits).build(), 0, "meta")
