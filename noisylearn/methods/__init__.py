@@ -8,6 +8,7 @@ from noisylearn.methods.elr import ELR
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.learner import NoisyLearner
 from noisylearn.methods.m_correction import MCorrection
+from noisylearn.methods.o2u import O2U
 from noisylearn.methods.pes import PES
 from noisylearn.methods.robust_loss import RobustLoss
 from noisylearn.methods.selc import SELC
@@ -18,6 +19,7 @@ from noisylearn.methods.two_networks import TwoNetworks
 
 __all__ = [
     "ELR",
+    "O2U",
     "PES",
     "SELC",
     "SOP",

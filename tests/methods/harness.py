@@ -21,6 +21,7 @@ from noisylearn.callbacks import ExactResume, SignalTracker
 from noisylearn.data import Digits
 from noisylearn.methods import (
     ELR,
+    O2U,
     PES,
     SELC,
     SOP,
@@ -57,6 +58,7 @@ class Case:
             fits them.
         mixes: Whether it mixes the samples of a batch with each other: the loss of a batch is not the mean of its
             parts' losses, and callbacks may see the logits of mixtures.
+        own_rates: Whether its learning rates are its own: it takes no schedule.
         sightings: How often its tables have seen a sample after 1, 2 and 3 epochs; by default once in each.
     """
 
@@ -69,6 +71,7 @@ class Case:
     steady: bool = True
     planned: bool = False
     mixes: bool = False
+    own_rates: bool = False
     sightings: tuple[int, int, int] = (1, 2, 3)
 
     @property
@@ -90,7 +93,12 @@ class Case:
     def refuses(self, schedule: Mapping[str, Any]) -> bool:
         """Whether the method cannot follow a learning-rate schedule."""
         by_step = schedule.get("scheduler") == "OneCycleLR" or schedule.get("scheduler_interval") == "step"
-        return self.planned and by_step
+        return (self.planned and by_step) or (self.own_rates and bool(schedule))
+
+    def first_taken(self, *schedulers: str) -> dict[str, str]:
+        """The first of these schedulers that the method can follow, as an argument; none where it is none of them."""
+        given = ({"scheduler": name} for name in schedulers)
+        return next((schedule for schedule in given if not self.refuses(schedule)), {})
 
 
 _SELECTION = {"noise_rate": 0.4, "warmup_epochs": 2}
@@ -119,6 +127,16 @@ CASES = (
         steady=False,
         mixes=True,
         sightings=(0, 1, 2),
+    ),
+    Case(
+        O2U,
+        {"noise_rate": 0.4, "first_epochs": 1, "cyclic_epochs": 1, "period": 2},
+        tables=("chosen",),
+        clean={"noise_rate": 0.05, "first_epochs": 4, "cyclic_epochs": 4},
+        steady=False,
+        planned=True,
+        own_rates=True,
+        sightings=(0, 1, 1),
     ),
     Case(
         PES,

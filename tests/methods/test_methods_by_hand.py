@@ -198,7 +198,7 @@ def both(method: NoisyLearner) -> list[nn.Module]:
     return list(getattr(method, "networks", None) or [method.network])  # type: ignore[list-item]
 
 
-ELSEWHERE = {"MCorrection", "PES"}
+ELSEWHERE = {"MCorrection", "O2U", "PES"}
 """Methods that are not one loss over the batches of a loader: their loops stand in tests of their own."""
 
 

@@ -44,7 +44,7 @@ def test_the_loss_falls(case: Case) -> None:
 @each_method
 def test_all_labels_right_costs_little(case: Case) -> None:
     def accuracy(row: Case, **args: Any) -> float:
-        schedule = {"backbone": "digits_cnn", "lr": 0.02, "scheduler": "CosineAnnealingLR"}
+        schedule = {"backbone": "digits_cnn", "lr": 0.02, **row.first_taken("CosineAnnealingLR")}
         data = digits(noise="none", num_train=512)
         fitted = run(row, data, {**schedule, **args}, epochs=12, limit_val_batches=1.0)
         return float(fitted.trainer.callback_metrics["test_accuracy"])
