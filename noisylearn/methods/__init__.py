@@ -10,6 +10,8 @@ from noisylearn.methods.dividemix import DivideMix
 from noisylearn.methods.elr import ELR
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.learner import NoisyLearner
+from noisylearn.methods.m_correction import MCorrection
+from noisylearn.methods.o2u import O2U
 from noisylearn.methods.pencil import PENCIL
 from noisylearn.methods.pes import PES
 from noisylearn.methods.robust_loss import RobustLoss
@@ -24,6 +26,7 @@ __all__ = [
     "CDR",
     "CORES",
     "ELR",
+    "O2U",
     "PENCIL",
     "PES",
     "SELC",
@@ -37,6 +40,7 @@ __all__ = [
     "ForwardCorrection",
     "HoldThenLinearLR",
     "JoCoR",
+    "MCorrection",
     "NoisyLearner",
     "RobustLoss",
     "SmallLoss",

@@ -135,8 +135,8 @@ def fit_and_save(name: str, folder: Path, resume: str | None = None) -> tuple[di
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         data = digits(num_train=250, augment=True)
-        case, by_step = case_of(name), {"scheduler": "OneCycleLR"}
-        schedule = {"scheduler": "CosineAnnealingLR"} if case.refuses(by_step) else by_step
+        case = case_of(name)
+        schedule = case.first_taken("OneCycleLR", "CosineAnnealingLR")
         fitted = run(case, data, {"backbone": tiny, **schedule}, **args, **TWO)
     said = [str(w.message) for w in caught if "uncommitted rows" in str(w.message)]
     return fitted.state() | rows_of(fitted), said

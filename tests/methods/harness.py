@@ -23,6 +23,7 @@ from noisylearn.methods import (
     CDR,
     CORES,
     ELR,
+    O2U,
     PENCIL,
     PES,
     SELC,
@@ -35,6 +36,7 @@ from noisylearn.methods import (
     DivideMix,
     ForwardCorrection,
     JoCoR,
+    MCorrection,
     NoisyLearner,
     RobustLoss,
     SmallLoss,
@@ -57,11 +59,12 @@ class Case:
         steady: Whether its loss means the same in every epoch. It does not where it is a mean over the samples that
             two networks still disagree on, or that it has chosen, or where training has stages.
         mixes: Whether it learns from mixtures of a batch's samples. Then the parts of a batch have not the gradient of
-            the whole, and its loop by hand is in a test of its own.
+            the whole, callbacks may see the logits of mixtures, and its loop by hand is in a test of its own.
         planned: Whether it says which samples an epoch serves: epochs then differ in length, no schedule by step fits
             them, and its loop by hand is in a test of its own.
         halves: Whether its batches are half labelled and half unlabelled after ``warmup_epochs``: samples come often or
             not at all, and a batch of one has no halves.
+        own_rates: Whether its learning rates are its own: it takes no schedule.
         sightings: How often its tables have seen a sample after 1, 2 and 3 epochs; by default once in each.
         refuses_dicts: What it says to an input that is a dict (text, tabular data), where it cannot learn from one.
         edits_gradients: Whether it changes the gradients before they are clipped, after callbacks have seen them.
@@ -77,6 +80,7 @@ class Case:
     mixes: bool = False
     planned: bool = False
     halves: bool = False
+    own_rates: bool = False
     sightings: tuple[int, int, int] = (1, 2, 3)
     refuses_dicts: str = ""
     edits_gradients: bool = False
@@ -105,7 +109,12 @@ class Case:
     def refuses(self, schedule: Mapping[str, Any]) -> bool:
         """Whether the method cannot follow a learning-rate schedule."""
         by_step = schedule.get("scheduler") == "OneCycleLR" or schedule.get("scheduler_interval") == "step"
-        return self.planned and by_step
+        return (self.planned and by_step) or (self.own_rates and bool(schedule))
+
+    def first_taken(self, *schedulers: str) -> dict[str, str]:
+        """The first of these schedulers that the method can follow, as an argument; none where it is none of them."""
+        given = ({"scheduler": name} for name in schedulers)
+        return next((schedule for schedule in given if not self.refuses(schedule)), {})
 
 
 _SELECTION = {"noise_rate": 0.4, "warmup_epochs": 2}
@@ -142,6 +151,26 @@ CASES = (
     Case(CDR, {"noise_rate": 0.4}, clean=_CLEAN, edits_gradients=True),
     Case(CORES, {"warmup_epochs": 1, "rise_epochs": 4, "sieve_epoch": 1}, tables=("sieve",), selected=(32,)),
     Case(PENCIL, {"stage1": 1, "stage2": 3, "lam": 600.0}, tables=("labels",), steady=False),
+    # Mixed less than in the paper, so that a few epochs of mixup are enough to tell labels apart.
+    Case(
+        MCorrection,
+        {"warmup_epochs": 1, "alpha": 0.2},
+        tables=("losses",),
+        clean={"warmup_epochs": 6},
+        steady=False,
+        mixes=True,
+        sightings=(0, 1, 2),
+    ),
+    Case(
+        O2U,
+        {"noise_rate": 0.4, "first_epochs": 1, "cyclic_epochs": 1, "period": 2},
+        tables=("chosen",),
+        clean={"noise_rate": 0.05, "first_epochs": 4, "cyclic_epochs": 4},
+        steady=False,
+        planned=True,
+        own_rates=True,
+        sightings=(0, 1, 1),
+    ),
     Case(
         PES,
         {"warmup_epochs": 1, "tail": ("classifier",), "refine_epochs": (1,), "refine_lr": 0.02},

@@ -46,7 +46,7 @@ def test_the_loss_falls(case: Case) -> None:
 @each_method
 def test_all_labels_right_costs_little(case: Case) -> None:
     def accuracy(row: Case, **args: Any) -> float:
-        schedule = {"backbone": "digits_cnn", "lr": 0.02, "scheduler": "CosineAnnealingLR"}
+        schedule = {"backbone": "digits_cnn", "lr": 0.02, **row.first_taken("CosineAnnealingLR")}
         data = digits(noise="none", num_train=512)
         fitted = run(row, data, {**schedule, **args}, epochs=12, limit_val_batches=1.0)
         return float(fitted.trainer.callback_metrics["test_accuracy"])
@@ -71,7 +71,8 @@ def test_precision(case: Case, precision: str) -> None:
 
 @each_method
 def test_accumulated_gradients(case: Case) -> None:
-    epochs = 1 if case.planned else 2  # later, batches half as large are no halves of batches
+    # Later, of half-labelled batches, those half as large are no halves.
+    epochs = 1 if case.halves else 2
     halves = run(case, digits(batch_size=16), {"backbone": plain}, accumulate_grad_batches=2, epochs=epochs)
     wholes = run(case, digits(batch_size=32), {"backbone": plain}, epochs=epochs)
     assert halves.trainer.global_step == wholes.trainer.global_step == 8 * epochs

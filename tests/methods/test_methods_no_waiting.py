@@ -14,7 +14,7 @@ B, N = 8, 20
 
 
 def one_step(method: NoisyLearner, epoch: int, device: str) -> Tensor:
-    """A step, on a device of choice."""
+    """A step without Lightning's part, on a device of choice."""
     method.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, barebones=True)
     method.trainer.fit_loop.epoch_progress.current.processed = epoch
     method.tables = dict(method.build_tables(N))
