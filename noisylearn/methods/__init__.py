@@ -9,6 +9,7 @@ from noisylearn.methods.decoupling import Decoupling
 from noisylearn.methods.dividemix import DivideMix
 from noisylearn.methods.elr import ELR
 from noisylearn.methods.jocor import JoCoR
+from noisylearn.methods.joint_optimization import JointOptimization
 from noisylearn.methods.learner import NoisyLearner
 from noisylearn.methods.pencil import PENCIL
 from noisylearn.methods.pes import PES
@@ -37,6 +38,7 @@ __all__ = [
     "ForwardCorrection",
     "HoldThenLinearLR",
     "JoCoR",
+    "JointOptimization",
     "NoisyLearner",
     "RobustLoss",
     "SmallLoss",
