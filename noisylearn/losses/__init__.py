@@ -32,6 +32,7 @@ from noisylearn.losses.generalized_cross_entropy import (
 )
 from noisylearn.losses.jensen_shannon import generalized_jensen_shannon, jensen_shannon
 from noisylearn.losses.jocor import jocor, symmetric_kl
+from noisylearn.losses.joint_optimization import joint_optimization
 from noisylearn.losses.mixup import mixup, mixup_cross_entropy
 from noisylearn.losses.partially_huberised import phuber_cross_entropy
 from noisylearn.losses.peer import peer_loss
@@ -62,6 +63,7 @@ __all__ = [
     "hard_bootstrapping",
     "jensen_shannon",
     "jocor",
+    "joint_optimization",
     "label_smoothing",
     "mean_absolute_error",
     "mixup",

@@ -9,6 +9,7 @@ from noisylearn.methods.decoupling import Decoupling
 from noisylearn.methods.dividemix import DivideMix
 from noisylearn.methods.elr import ELR
 from noisylearn.methods.jocor import JoCoR
+from noisylearn.methods.joint_optimization import JointOptimization
 from noisylearn.methods.learner import NoisyLearner
 from noisylearn.methods.m_correction import MCorrection
 from noisylearn.methods.o2u import O2U
@@ -40,6 +41,7 @@ __all__ = [
     "ForwardCorrection",
     "HoldThenLinearLR",
     "JoCoR",
+    "JointOptimization",
     "MCorrection",
     "NoisyLearner",
     "RobustLoss",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from noisylearn._checks import check_positive_int
 from noisylearn._compat import LightningModule
-from noisylearn.tables import Column, SampleTable
+from noisylearn.tables import Column, SampleTable, Views
 
 WEIGHTS = "sample_weights"
 
@@ -32,6 +33,16 @@ class SampleState(LightningModule):
 
     def build_tables(self, num_samples: int) -> Mapping[str, SampleTable]:
         """Return the method's state per sample, by name; called before each fit that begins at epoch 0."""
+        return {}
+
+    def advance(self, name: str, state: Views, staged: Views) -> Mapping[str, Tensor]:
+        """Return the new values of a table's ``"ordered"`` columns, by column, where an epoch's rows are committed.
+
+        Args:
+            name: The table's name.
+            state: Its committed columns, over all rows.
+            staged: What the epoch has staged, likewise; only rows that were staged take the new values.
+        """
         return {}
 
     def begin_epoch(self) -> None:
@@ -140,7 +151,7 @@ class SampleState(LightningModule):
         self._raise_if_diverged()
         for name, table in self.tables.items():
             if name != WEIGHTS:
-                table.commit(self.current_epoch)
+                table.commit(self.current_epoch, partial(self.advance, name))
 
     def _raise_if_diverged(self) -> None:
         """Wait for the device, once an epoch and before a checkpoint is written; all ranks agree."""

@@ -36,6 +36,7 @@ from noisylearn.methods import (
     DivideMix,
     ForwardCorrection,
     JoCoR,
+    JointOptimization,
     MCorrection,
     NoisyLearner,
     RobustLoss,
@@ -68,6 +69,7 @@ class Case:
         sightings: How often its tables have seen a sample after 1, 2 and 3 epochs; by default once in each.
         refuses_dicts: What it says to an input that is a dict (text, tabular data), where it cannot learn from one.
         edits_gradients: Whether it changes the gradients before they are clipped, after callbacks have seen them.
+        of_the_batch: Whether its loss has a term of the batch as a whole, which two halves of it do not add up to.
     """
 
     method: type[NoisyLearner]
@@ -84,6 +86,7 @@ class Case:
     sightings: tuple[int, int, int] = (1, 2, 3)
     refuses_dicts: str = ""
     edits_gradients: bool = False
+    of_the_batch: bool = False
 
     @property
     def name(self) -> str:
@@ -179,6 +182,21 @@ CASES = (
         steady=False,
         planned=True,
         sightings=(0, 0, 1),
+    ),
+    Case(
+        JointOptimization,
+        {"update_epoch": 1, "window": 2, "retrain_epoch": 2},
+        tables=("predictions",),
+        # Twelve epochs are two trainings here, each with a cosine of its own.
+        clean={
+            "update_epoch": 5,
+            "window": 1,
+            "retrain_epoch": 6,
+            "scheduler": "CosineAnnealingWarmRestarts",
+            "scheduler_args": {"T_0": 6},
+        },
+        steady=False,
+        of_the_batch=True,
     ),
 )
 each_method = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

@@ -24,6 +24,7 @@ NEED_MORE = {
     "forward_correction",
     "generalized_jensen_shannon",
     "jocor",
+    "joint_optimization",
     "mixup_cross_entropy",
     "peer_loss",
     "pencil",
