@@ -311,8 +311,12 @@ class NoisyLearner(SampleState):
                 f"`scheduler` must move by epoch with {type(self).__name__}, got {self._scheduler!r} by step: its "
                 "epochs differ in length; e.g. scheduler='CosineAnnealingLR', scheduler_interval='epoch'"
             )
-        optimizer = build_optimizer(self.parameters(), self._optimizer, self._lr, self._optimizer_args)
+        optimizer = self.build_optimizer()
         if self._scheduler is None:
             return optimizer
         args = (self._scheduler, self._scheduler_args, self._scheduler_interval, self.trainer)
         return {"optimizer": optimizer, "lr_scheduler": build_scheduler(optimizer, *args)}
+
+    def build_optimizer(self) -> torch.optim.Optimizer:
+        """Return the one optimizer of all parameters; a method that needs several kinds makes them one (`Chain`)."""
+        return build_optimizer(self.parameters(), self._optimizer, self._lr, self._optimizer_args)
