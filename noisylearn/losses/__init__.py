@@ -42,7 +42,12 @@ from noisylearn.losses.semi_supervised import class_prior_penalty, squared_error
 from noisylearn.losses.smoothing import label_smoothing
 from noisylearn.losses.sop import sop
 from noisylearn.losses.symmetric_cross_entropy import reverse_cross_entropy, symmetric_cross_entropy
-from noisylearn.losses.transition import backward_correction, forward_correction
+from noisylearn.losses.transition import (
+    backward_correction,
+    forward_correction,
+    importance_weights,
+    volume_minimization,
+)
 
 __all__ = [
     "asymmetric_generalized_cross_entropy",
@@ -61,6 +66,7 @@ __all__ = [
     "generalized_cross_entropy",
     "generalized_jensen_shannon",
     "hard_bootstrapping",
+    "importance_weights",
     "jensen_shannon",
     "jocor",
     "joint_optimization",
@@ -85,4 +91,5 @@ __all__ = [
     "symmetric_kl",
     "truncated_generalized_cross_entropy",
     "truncation_mask",
+    "volume_minimization",
 ]

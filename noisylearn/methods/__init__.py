@@ -20,8 +20,10 @@ from noisylearn.methods.schedules import HoldThenLinearLR
 from noisylearn.methods.selc import SELC
 from noisylearn.methods.small_loss import SmallLoss
 from noisylearn.methods.sop import SOP
+from noisylearn.methods.t_revision import TRevision
 from noisylearn.methods.transition import BackwardCorrection, ForwardCorrection
 from noisylearn.methods.two_networks import TwoNetworks
+from noisylearn.methods.vol_min_net import VolMinNet
 
 __all__ = [
     "CDR",
@@ -46,5 +48,7 @@ __all__ = [
     "NoisyLearner",
     "RobustLoss",
     "SmallLoss",
+    "TRevision",
     "TwoNetworks",
+    "VolMinNet",
 ]

@@ -322,7 +322,7 @@ class NoisyLearner(SampleState):
             )
 
     def make_optimizer(self) -> torch.optim.Optimizer:
-        """Return the optimizer of all parameters."""
+        """Return the one optimizer of all parameters; a method that needs several kinds makes them one (`Chain`)."""
         return build_optimizer(self.parameters(), self._optimizer, self._lr, self._optimizer_args)
 
     def configure_optimizers(self) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
 from typing import Any
 
 import numpy as np
@@ -11,32 +11,45 @@ from torch import Tensor
 
 from noisylearn._checks import check_choice, check_positive_int
 from noisylearn.losses import backward_correction, forward_correction
+from noisylearn.methods.features import classifier_inputs
 from noisylearn.methods.learner import NoisyLearner
-from noisylearn.noise import anchor_transition_matrix, dual_t_transition_matrix
+from noisylearn.methods.presets import Preset
+from noisylearn.methods.sweep import sweeping
+from noisylearn.noise import anchor_transition_matrix, dual_t_transition_matrix, hoc_transition_matrix
+from noisylearn.noise.estimators import check_percentile
+from noisylearn.noise.matrices import Matrix
 from noisylearn.tables import Column, SampleTable
+
+ESTIMATE_PRESETS = (
+    Preset(("cifar10",), (), {"warmup_epochs": 20, "percentile": 97.0}, "xiaoboxia/T-Revision main.py, tools.py"),
+    Preset(("cifar100",), (), {"warmup_epochs": 15, "percentile": None}, "xiaoboxia/T-Revision main.py, tools.py"),
+)
+"""Of the anchor estimate; Patrini et al.'s code has the same percentiles."""
 
 
 class TransitionCorrection(NoisyLearner):
-    """Base of the methods that correct cross-entropy by ``T[i, j] = P(given label j | right label i)``.
+    """Base of the methods with a matrix ``T[i, j] = P(given label j | right label i)``.
 
-    A ``transition`` that is not given is estimated. Until the end of the warm-up ``T`` is the identity, with which both
-    corrections are cross-entropy; a table keeps the prediction that each sample had when it was last trained on. Then
-    ``T`` is estimated from the table, once, and training goes on. The warm-up must end before the network memorizes: a
-    network sure of its wrong labels shows no noise.
+    A ``transition`` that is not given is estimated: during the warm-up ``T`` is the identity, with which the losses are
+    cross-entropy; then the training set is gone through once in evaluation mode, ``T`` is estimated from what the
+    network says of it, and training goes on, from the first weights if ``restart`` says so. The warm-up must end before
+    the network memorizes: a network sure of its wrong labels shows no noise. The schedule of the learning rate is one
+    for all epochs: with a restart, put its milestones after the warm-up.
 
     Args:
         transition: ``C`` rows of ``C`` chances, e.g. ``noisylearn.noise.symmetric_matrix(10, 0.4).tolist()``; None
             estimates it.
         warmup_epochs: Epochs of cross-entropy before the estimate; not read where ``transition`` is given.
-        estimator: ``"anchor"`` or ``"dual_t"``.
-        percentile: Of the anchor points; None takes the maximum, as published for CIFAR-100.
+        estimator: ``"anchor"``, ``"dual_t"`` or ``"hoc"``, which needs a network that ends in a linear layer.
+        percentile: Of the anchor points; None takes the maximum, as published for CIFAR-100. Not read by ``"hoc"``.
+        restart: Whether the network goes back to its first weights after the estimate.
         **learner: Arguments of `NoisyLearner`.
 
     Raises:
         ValueError: ``transition`` is not a matrix of chances for these classes, or another argument does not fit.
     """
 
-    state = "8 C + 4 bytes; none with a given matrix"
+    cost = "1 network, 1 pass; once, a forward pass more for the estimate"
     transition: Tensor
 
     def __init__(
@@ -45,49 +58,75 @@ class TransitionCorrection(NoisyLearner):
         warmup_epochs: int = 20,
         estimator: str = "anchor",
         percentile: float | None = 97.0,
+        restart: bool = True,
         **learner: Any,
     ) -> None:
         super().__init__(**learner)
-        self.save_hyperparameters("transition", "warmup_epochs", "estimator", "percentile")
+        self.save_hyperparameters("transition", "warmup_epochs", "estimator", "percentile", "restart")
         self.warmup_epochs = check_positive_int("warmup_epochs", warmup_epochs)
-        self.estimator = check_choice("estimator", estimator, ("anchor", "dual_t"))
-        self.percentile = percentile
+        self.estimator = check_choice("estimator", estimator, ("anchor", "dual_t", "hoc"))
+        self.percentile, self.restart = check_percentile(percentile), restart
         self.estimated = transition is None
+        self._first_weights: dict[str, Any] | None = None
         matrix = np.eye(self.num_classes) if transition is None else _check_matrix(transition, self.num_classes)
         # A given matrix is in the hyper-parameters; only an estimated one belongs to the weights.
         self.register_buffer("transition", torch.tensor(matrix, dtype=torch.float32), persistent=self.estimated)
 
-    def build_tables(self, num_samples: int) -> Mapping[str, SampleTable]:
-        """Keep, where the matrix is to be estimated, each sample's last prediction and its given label."""
+    def begin_epoch(self) -> None:
+        """Estimate the matrix in the first epoch after the warm-up, and begin anew with it."""
         if not self.estimated:
-            return {}
-        label = Column("label", torch.int16, merge="last")
-        return {"predictions": SampleTable(num_samples, [Column("probs", width=self.num_classes, merge="last"), label])}
-
-    def correct(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the corrected losses, ``(B,)``."""
-        raise NotImplementedError(f"{type(self).__name__} must define correct(logits, target)")
-
-    def compute_loss(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
-        """Stage what the estimate is made of, then return the corrected losses, ``(B,)``."""
-        if self.estimated:
-            seen = {"probs": logits.detach().float().softmax(-1), "label": target}
-            self.tables["predictions"].observe(index, seen)
-        return self.correct(logits, target)
-
-    def on_train_epoch_start(self) -> None:
-        """Estimate the matrix, in the first epoch after the warm-up; the device waits once."""
-        if self.estimated and self.current_epoch == self.warmup_epochs:
+            return
+        if self.current_epoch == 0:
+            self.transition.copy_(torch.eye(self.num_classes))
+            self._first_weights = copy.deepcopy(self.network.state_dict()) if self.restart else None
+        if self.current_epoch == self.warmup_epochs:
             self.transition.copy_(torch.from_numpy(self.estimate()))
+            if self._first_weights is not None:
+                self.network.load_state_dict(self._first_weights)
+                self._first_weights = None
+                for optimizer in self.trainer.optimizers:
+                    optimizer.state.clear()  # momentum is of the weights left behind
 
-    def estimate(self) -> Any:
-        """Return the transition matrix that the last predictions suggest, ``(C, C)``."""
-        rows = self.tables["predictions"].views()
-        seen = rows["n_seen"] > 0
-        probs, labels = rows["probs"][seen].cpu().numpy(), rows["label"][seen].long().cpu().numpy()
+    def estimate(self) -> Matrix:
+        """Go through the training set and return the matrix that it suggests, ``(C, C)``; a collective call."""
+        shown, labels = self._sweep()
+        if self.estimator == "hoc":
+            return hoc_transition_matrix(shown, labels, self.num_classes)
+        probs, given = shown.cpu().numpy(), labels.cpu().numpy()
         if self.estimator == "anchor":
             return anchor_transition_matrix(probs, self.percentile)
-        return dual_t_transition_matrix(probs, labels, self.percentile)
+        return dual_t_transition_matrix(probs, given, self.percentile)
+
+    def _sweep(self) -> tuple[Tensor, Tensor]:
+        """Return of every sample what the estimator reads, probabilities or features, and the given label."""
+        table: SampleTable | None = None
+        with sweeping(self, "transition matrix") as batches, classifier_inputs(self.network) as features:
+            for x, target, index in batches:
+                logits = self(x)
+                shown = features() if self.estimator == "hoc" else logits.float().softmax(-1)
+                if table is None:
+                    columns = [
+                        Column("shown", width=shown.shape[1], merge="last"),
+                        Column("label", torch.int16, merge="last"),
+                    ]
+                    table = SampleTable(self._count_samples(), columns, device=self.device)
+                table.observe(index, {"shown": shown, "label": target})
+        assert table is not None
+        table.commit(self.current_epoch)
+        rows = table.views()
+        seen = rows["n_seen"] > 0
+        return rows["shown"][seen], rows["label"][seen].long()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the weights to begin anew with, until they are used."""
+        super().on_save_checkpoint(checkpoint)
+        if self._first_weights is not None:
+            checkpoint["noisylearn_first_weights"] = {k: v.cpu().clone() for k, v in self._first_weights.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore them."""
+        super().on_load_checkpoint(checkpoint)
+        self._first_weights = checkpoint.get("noisylearn_first_weights")
 
 
 class ForwardCorrection(TransitionCorrection):
@@ -96,16 +135,18 @@ class ForwardCorrection(TransitionCorrection):
     ``-log sum_c p_c T[c, y]``.
 
     Source: Patrini et al., "Making Deep Neural Networks Robust to Label Noise: a Loss Correction Approach", CVPR 2017.
-    The estimate's percentile is theirs for CIFAR-10, the 20 epochs before it are T-Revision's (Xia et al., NeurIPS
-    2019), who take 15 and no percentile on CIFAR-100. Departs from both: the network is not trained anew after the
-    estimate, and the predictions are those of the training steps, not of a pass over the data in evaluation mode.
+    The estimate's percentile is theirs for CIFAR-10. They train the network of the estimate for as long as the one
+    that is corrected, and take its weights of least loss on held-out noisy labels; the 20 epochs before it are
+    T-Revision's (Xia et al., NeurIPS 2019), who take 15 and no percentile on CIFAR-100. Here the estimate is that of
+    the last warm-up epoch, and the network begins anew from its own first weights, not from others.
 
     Args:
         transition: ``C`` rows of ``C`` chances, e.g. ``noisylearn.noise.symmetric_matrix(10, 0.4).tolist()``; None
             estimates it.
         warmup_epochs: Epochs of cross-entropy before the estimate; not read where ``transition`` is given.
-        estimator: ``"anchor"`` or ``"dual_t"``.
-        percentile: Of the anchor points; None takes the maximum, as published for CIFAR-100.
+        estimator: ``"anchor"``, ``"dual_t"`` or ``"hoc"``, which needs a network that ends in a linear layer.
+        percentile: Of the anchor points; None takes the maximum, as published for CIFAR-100. Not read by ``"hoc"``.
+        restart: Whether the network goes back to its first weights after the estimate.
         **learner: Arguments of `NoisyLearner`.
 
     Raises:
@@ -120,9 +161,10 @@ class ForwardCorrection(TransitionCorrection):
     """
 
     paper = "Patrini et al., Forward correction, 2017"
+    presets = ESTIMATE_PRESETS
 
-    def correct(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return `forward_correction`."""
+    def compute_loss(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
+        """Return `forward_correction`, ``(B,)``."""
         return forward_correction(logits, target, self.transition)
 
 
@@ -143,6 +185,7 @@ class BackwardCorrection(TransitionCorrection):
     Raises:
         ValueError: ``transition`` is not an invertible matrix of chances for these classes, or another argument does
             not fit.
+        RuntimeError: The estimate cannot be inverted.
 
     Example:
         >>> from noisylearn.noise import pair_flip_matrix
@@ -152,15 +195,30 @@ class BackwardCorrection(TransitionCorrection):
     """
 
     paper = "Patrini et al., Backward correction, 2017"
+    presets = ESTIMATE_PRESETS
 
     def __init__(self, transition: list[list[float]] | None = None, **correction: Any) -> None:
         super().__init__(transition, **correction)
-        if np.linalg.cond(self.transition.double().numpy()) > 1e6:
+        if not _invertible(self.transition.double().numpy()):
             raise ValueError("`transition` must be invertible: the noise mixes classes up; try ForwardCorrection")
 
-    def correct(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return `backward_correction`."""
+    def estimate(self) -> Matrix:
+        """Return the estimate, if it can be inverted."""
+        matrix = super().estimate()
+        if not _invertible(matrix):
+            raise RuntimeError(
+                f"the transition matrix estimated after {self.warmup_epochs} epochs cannot be inverted: the network "
+                "does not tell some classes apart yet; raise `warmup_epochs`, or use ForwardCorrection"
+            )
+        return matrix
+
+    def compute_loss(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
+        """Return `backward_correction`, ``(B,)``."""
         return backward_correction(logits, target, self.transition)
+
+
+def _invertible(matrix: Matrix) -> bool:
+    return bool(np.linalg.cond(matrix) <= 1e6)
 
 
 def _check_matrix(transition: Any, num_classes: int) -> Any:

@@ -6,6 +6,7 @@ alone do not pin a noise down: "symmetric 0.8" is 80 % wrong labels where the ow
 exact counts.
 """
 
+from noisylearn.noise.clusterability import hoc_transition_matrix
 from noisylearn.noise.dispatch import NOISE_KINDS, expected_wrong_rate, make_noise
 from noisylearn.noise.estimation import transition_matrix
 from noisylearn.noise.estimators import anchor_transition_matrix, dual_t_transition_matrix
@@ -60,6 +61,7 @@ __all__ = [
     "dual_t_transition_matrix",
     "expected_wrong_rate",
     "from_matrix",
+    "hoc_transition_matrix",
     "instance_dependent",
     "make_noise",
     "pair_flip",

@@ -43,9 +43,8 @@ def anchor_transition_matrix(probs: npt.ArrayLike, percentile: float | None = 97
                [0.4, 0.6]])
     """
     array = _check_probs(probs)
+    check_percentile(percentile)
     if percentile is not None:
-        if not 0 < percentile < 100:
-            raise ValueError(f"`percentile` must be in (0, 100), got {percentile}: pass 97, or None for the maximum")
         cut = np.percentile(array, percentile, axis=0, method="higher")
         left = np.where(array < cut, array, -1.0)
         anchors = np.where((left >= 0).any(axis=0), left.argmax(axis=0), array.argmax(axis=0))
@@ -97,6 +96,21 @@ def dual_t_transition_matrix(probs: npt.ArrayLike, targets: npt.ArrayLike, perce
     counted = np.where(totals > 0, counts / np.maximum(totals, 1), np.eye(num_classes))
     matrix: Matrix = anchor_transition_matrix(array, percentile) @ counted
     return matrix
+
+
+def check_percentile(percentile: float | None) -> float | None:
+    """Return ``percentile`` if it is one, or None.
+
+    Raises:
+        ValueError: It is not between 0 and 100.
+
+    Example:
+        >>> check_percentile(97.0)
+        97.0
+    """
+    if percentile is not None and not 0 < percentile < 100:
+        raise ValueError(f"`percentile` must be in (0, 100), got {percentile}: pass 97, or None for the maximum")
+    return percentile
 
 
 def _check_probs(probs: npt.ArrayLike) -> Matrix:

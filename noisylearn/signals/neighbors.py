@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from noisylearn._checks import check_positive_int
-from noisylearn.signals._nearest import nearest, votes
+from noisylearn._nearest import nearest, votes
 from noisylearn.signals.base import Score, Signal
 from noisylearn.signals.observation import Observation
 from noisylearn.tables import Column, Views

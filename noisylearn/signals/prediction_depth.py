@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from noisylearn._checks import check_positive_int
-from noisylearn.signals._nearest import nearest, votes
+from noisylearn._nearest import nearest, votes
 from noisylearn.signals.base import Score, Signal
 from noisylearn.signals.observation import Observation
 from noisylearn.tables import Column, Views

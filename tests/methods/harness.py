@@ -41,6 +41,8 @@ from noisylearn.methods import (
     NoisyLearner,
     RobustLoss,
     SmallLoss,
+    TRevision,
+    VolMinNet,
 )
 from noisylearn.noise import symmetric_matrix
 
@@ -70,6 +72,7 @@ class Case:
         refuses_dicts: What it says to an input that is a dict (text, tabular data), where it cannot learn from one.
         edits_gradients: Whether it changes the gradients before they are clipped, after callbacks have seen them.
         of_the_batch: Whether its loss has a term of the batch as a whole, which two halves of it do not add up to.
+        begins: Epoch from which losses are compared: the one in which the network begins anew.
     """
 
     method: type[NoisyLearner]
@@ -87,6 +90,7 @@ class Case:
     refuses_dicts: str = ""
     edits_gradients: bool = False
     of_the_batch: bool = False
+    begins: int = 0
 
     @property
     def name(self) -> str:
@@ -148,8 +152,21 @@ CASES = (
         sightings=(0, 1, 2),
         refuses_dicts=UNMIXABLE,
     ),
-    Case(ForwardCorrection, {"warmup_epochs": 2}, tables=("predictions",)),
+    Case(
+        ForwardCorrection,
+        {"warmup_epochs": 1, "percentile": None},
+        clean={"warmup_epochs": 4, "restart": False},
+        begins=1,
+    ),
     Case(BackwardCorrection, {"transition": _KNOWN}, clean={"transition": torch.eye(10).tolist()}),
+    # Far from the paper's rate of revision, so that a few epochs are enough to matter.
+    Case(
+        TRevision,
+        {"warmup_epochs": 1, "reweighting_epochs": 1, "revision_lr": 1e-4, "percentile": None},
+        steady=False,
+        clean={"warmup_epochs": 4, "reweighting_epochs": 8},
+    ),
+    Case(VolMinNet, {"lam": 1e-2, "transition_lr": 0.5}),
     Case(JoCoR, {**_SELECTION, "lam": 0.5}, networks=2, selected=(32,), clean=_CLEAN),
     Case(CDR, {"noise_rate": 0.4}, clean=_CLEAN, edits_gradients=True),
     Case(CORES, {"warmup_epochs": 1, "rise_epochs": 4, "sieve_epoch": 1}, tables=("sieve",), selected=(32,)),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,11 +12,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from noisylearn.data import Digits
 from noisylearn.methods import NoisyLearner
 from tests.methods.harness import CASES, Case, digits, fit, plain
 
 EPOCHS, LR, NUM_TRAIN = 4, 0.05, 250  # the last batch is a short one
 HandLoss = Callable[[list[Tensor], Tensor, Tensor, int], Tensor]
+
+
+@dataclass
+class Hand:
+    """What a loss may look at, or change, at the beginning of an epoch, in ``begin(epoch, hand)``."""
+
+    networks: list[nn.Module]
+    optimizers: list[torch.optim.Optimizer]
+    data: Digits
+
+    def predictions(self) -> np.ndarray:
+        """The first network's probabilities for every training image, as a table keeps them."""
+        images = (self.data.train_images.float() / 255 - self.data.mean[0]) / self.data.std[0]
+        with torch.no_grad():
+            return self.networks[0](images.double()).float().softmax(1).numpy()  # type: ignore[no-any-return]
+
+
+def sgd(network: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(network.parameters(), lr=LR, momentum=0.9, weight_decay=5e-4)
 
 
 def cross_entropy(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
@@ -46,23 +66,65 @@ def symmetric_cross_entropy(logits: list[Tensor], target: Tensor, index: Tensor,
     return (-(given * p.log()).sum(1) + reverse).mean()
 
 
-def forward_correction() -> HandLoss:
-    """Two epochs of cross-entropy; then the matrix of the predictions that each sample had in the second."""
-    shown = np.zeros((NUM_TRAIN, 10))
-    matrix = np.eye(10)
+def anchors(shown: np.ndarray) -> Tensor:
+    """The matrix at the anchor points of predictions: of each class, the sample that is likeliest of it."""
+    rows = [shown[max(range(NUM_TRAIN), key=lambda i: shown[i, c])].astype(float) for c in range(10)]
+    return torch.tensor(np.array([row / row.sum() for row in rows]), dtype=torch.float32).double()
+
+
+class ForwardCorrectionByHand:
+    """An epoch of cross-entropy; then the matrix of what the network says of each sample, and all begins anew."""
+
+    def __init__(self) -> None:
+        self.matrix = torch.eye(10, dtype=torch.float64)
+
+    def begin(self, epoch: int, hand: Hand) -> None:
+        if epoch == 0:
+            self.first = copy.deepcopy(hand.networks[0].state_dict())
+        if epoch == 1:
+            self.matrix = anchors(hand.predictions())
+            hand.networks[0].load_state_dict(self.first)
+            hand.optimizers[0] = sgd(hand.networks[0])
+
+    def __call__(self, logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+        noisy = logits[0].softmax(1) @ self.matrix
+        return -noisy[torch.arange(len(target)), target].log().mean()
+
+
+class TRevisionByHand:
+    """An epoch of cross-entropy, one of reweighting; then Adam steps network and slack."""
+
+    def begin(self, epoch: int, hand: Hand) -> None:
+        if epoch == 1:
+            self.matrix = anchors(hand.predictions())
+        if epoch == 2:
+            self.slack = torch.zeros(10, 10, dtype=torch.float64, requires_grad=True)
+            both = [*hand.networks[0].parameters(), self.slack]
+            hand.optimizers[0] = torch.optim.Adam(both, lr=1e-4, weight_decay=5e-4)
+
+    def __call__(self, logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+        if epoch == 0:
+            return F.cross_entropy(logits[0], target)
+        matrix = self.matrix if epoch < 2 else self.matrix + self.slack
+        total = torch.zeros((), dtype=torch.float64)
+        for z, y in zip(logits[0], target.tolist(), strict=True):
+            p = z.detach().softmax(0)
+            total = total - p[y] / (p @ matrix)[y] * z.log_softmax(0)[y]
+        return total / len(target)
+
+
+def vol_min_net() -> HandLoss:
+    """The matrix's logits have an optimizer of their own."""
+    weights = torch.full((10, 10), -2.0, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([weights], lr=0.5, momentum=0.9)
 
     def loss(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
-        if epoch >= 2 and (matrix == np.eye(10)).all():
-            for c in range(10):
-                ranked = sorted(shown[:, c])
-                cut = ranked[math.ceil(0.97 * (NUM_TRAIN - 1))]
-                _, anchor = max((p, -i) for i, p in enumerate(shown[:, c]) if p < cut)
-                matrix[c] = shown[-anchor] / shown[-anchor].sum()
-        p = logits[0].softmax(1)
-        if epoch < 2:
-            shown[index.numpy()] = p.detach().float().numpy()  # tables are float32
-        noisy = p @ torch.tensor(matrix, dtype=torch.float32).double()
-        return -noisy[torch.arange(len(target)), target].log().mean()
+        optimizer.step()  # by the gradients of the step before
+        optimizer.zero_grad()
+        rows = [[torch.ones(()) if i == j else weights[i, j].sigmoid() for j in range(10)] for i in range(10)]
+        matrix = torch.stack([torch.stack([x / sum(row) for x in row]) for row in rows])
+        noisy = logits[0].softmax(1) @ matrix
+        return F.nll_loss(noisy.log(), target) + 1e-2 * matrix.det().abs().log()
 
     return loss
 
@@ -244,10 +306,12 @@ BY_HAND: dict[str, Callable[[], HandLoss]] = {
     "CrossEntropy": lambda: cross_entropy,
     "ELR": elr,
     "RobustLoss": lambda: symmetric_cross_entropy,
-    "ForwardCorrection": forward_correction,
+    "ForwardCorrection": ForwardCorrectionByHand,
     "BackwardCorrection": lambda: backward_correction,
     "SELC": selc,
     "SOP": sop,
+    "TRevision": TRevisionByHand,
+    "VolMinNet": vol_min_net,
     "SmallLoss": lambda: small_loss,
     "CoTeaching": lambda: co_teaching,
     "CoTeachingPlus": lambda: co_teaching_plus,
@@ -273,20 +337,23 @@ def train_by_hand(
     data.setup("fit")
     loader = data.train_dataloader()
     first = [copy.deepcopy(n.state_dict()) for n in networks]
+    hand = Hand(networks, [sgd(network) for network in networks], data)
     for epoch in range(EPOCHS):
-        if epoch in (0, anew):
+        if epoch == anew:
             for network, weights in zip(networks, first, strict=True):
                 network.load_state_dict(weights)
-            optimizers = [torch.optim.SGD(n.parameters(), lr=LR, momentum=0.9, weight_decay=5e-4) for n in networks]
+            hand.optimizers = [sgd(network) for network in networks]
         loader.set_epoch(epoch)
+        if hasattr(loss_of, "begin"):
+            loss_of.begin(epoch, hand)
         for image, target, index in loader:
             loss = loss_of([n(image.double()) for n in networks], target, index, epoch)
-            for optimizer in optimizers:
+            for optimizer in hand.optimizers:
                 optimizer.zero_grad()
             loss.backward()
             if after_backward is not None:
                 after_backward(networks)
-            for optimizer in optimizers:
+            for optimizer in hand.optimizers:
                 optimizer.step()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -12,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from noisylearn.losses import backward_correction, cross_entropy, forward_correction
+from noisylearn.losses import (
+    backward_correction,
+    cross_entropy,
+    forward_correction,
+    importance_weights,
+    volume_minimization,
+)
 from tests.unit.losses.contract import CHECKS, ROWS, C, Check, Loss, Slow, batch, over_labels, unhurried
 
 
@@ -38,25 +45,45 @@ def slow_backward(p: list[float], log_p: list[float], y: int) -> float:
     return math.fsum(INVERSE[y][c] * -max(log_p[c], math.log(1e-7)) for c in range(len(p)))
 
 
-def in_dtype(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
+def slow_weight(log_p: list[float], y: int, matrix: list[list[float]] = ROWS_OF_T) -> float:
+    odds = [math.exp(min(v - log_p[y], math.log(1e7))) for v in log_p]
+    return 1 / max(math.fsum(odds[c] * row[y] for c, row in enumerate(matrix)), 1e-7)
+
+
+def slow_reweighted(p: list[float], log_p: list[float], y: int) -> float:
+    return slow_weight(log_p, y) * -log_p[y]
+
+
+def slow_volume(p: list[float], log_p: list[float], y: int) -> float:
+    return slow_forward(p, log_p, y) + 0.3 * math.log(abs(np.linalg.det(np.array(ROWS_OF_T))))
+
+
+def reweighted(logits: Tensor, targets: Tensor, transition: Tensor) -> Tensor:
+    return importance_weights(logits, targets, transition) * cross_entropy(logits, targets)
+
+
+def in_dtype(loss: Callable[..., Tensor], logits: Tensor, targets: Tensor) -> Tensor:
     """The matrix in the logits' width, so that it alone does not make the result float64."""
     wide = torch.promote_types(logits.dtype, torch.float32)
-    return loss(logits, targets, TRANSITION.to(logits.device, wide))  # type: ignore[call-arg]
+    return loss(logits, targets, TRANSITION.to(logits.device, wide))
 
 
+NO_VOLUME = partial(volume_minimization, lam=0.0)
 LOSSES = [
     (partial(in_dtype, forward_correction), slow_forward),
     (partial(in_dtype, backward_correction), slow_backward),
+    (partial(in_dtype, reweighted), slow_reweighted),
+    (partial(in_dtype, partial(volume_minimization, lam=0.3)), slow_volume),
 ]
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize(("loss", "slow"), LOSSES, ids=["forward", "backward"])
+@pytest.mark.parametrize(("loss", "slow"), LOSSES, ids=["forward", "backward", "weights", "volume"])
 def test_contract(check: Check, loss: Loss, slow: Slow) -> None:
     check(loss, slow)
 
 
-@pytest.mark.parametrize("loss", [forward_correction, backward_correction])
+@pytest.mark.parametrize("loss", [forward_correction, backward_correction, reweighted, NO_VOLUME])
 def test_the_identity_corrects_nothing(loss: Loss) -> None:
     logits, targets = batch(torch.float64)
     found = loss(logits, targets, torch.eye(C))  # type: ignore[call-arg]
@@ -102,10 +129,10 @@ def test_forward_is_least_at_the_right_labels() -> None:
         optimizer.zero_grad()
         losses = over_labels(lambda z, y: forward_correction(z, y, transition), logits)
         total = (losses * transition).sum()
-        total.backward()
+        torch.autograd.backward(total)
         return total
 
-    optimizer.step(loss)  # type: ignore[arg-type]
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     assert logits.softmax(-1).diagonal().min() > 0.99
 
 
@@ -125,7 +152,63 @@ def test_a_label_that_the_matrix_never_gives() -> None:
     assert forward_correction(torch.zeros(1, 2), torch.tensor([1]), never).tolist() == [math.inf]
 
 
-@pytest.mark.parametrize("loss", [forward_correction, backward_correction])
+@unhurried
+@given(ROWS, st.integers(0, 100))
+def test_weights_make_the_mean_over_given_labels_that_over_right_ones(logits: Tensor, seed: int) -> None:
+    """Of labels drawn from ``p T``, each weighted, the mean of any loss is that over labels drawn from ``p``."""
+    transition = noisy_matrix(seed, logits.shape[1])
+    p = logits.softmax(-1)
+    given = p @ transition
+    weights = over_labels(lambda z, y: importance_weights(z, y, transition), logits)
+    anything = torch.rand(p.shape, generator=torch.Generator().manual_seed(seed), dtype=p.dtype)
+    possible = p > 1e-7 * p.amax(1, keepdim=True)  # beyond that the odds have their bound
+    found = (given * weights * anything * possible).sum(1)
+    torch.testing.assert_close(found, (p * anything * possible).sum(1), rtol=1e-9, atol=1e-12)
+
+
+def test_weights_with_a_matrix_per_sample() -> None:
+    logits, targets = batch(torch.float64)
+    matrices = torch.stack([noisy_matrix(seed) for seed in range(len(targets))])
+    rows = zip(logits.log_softmax(-1).tolist(), targets.tolist(), matrices.tolist(), strict=True)
+    expected = [slow_weight(log_p, y, matrix) for log_p, y, matrix in rows]
+    assert importance_weights(logits, targets, matrices).tolist() == pytest.approx(expected, rel=1e-12)
+    same = TRANSITION.expand(len(targets), C, C)
+    one, other = (importance_weights(logits, targets, t) for t in (same, TRANSITION))
+    torch.testing.assert_close(one, other, rtol=1e-14, atol=0)
+
+
+def test_weights_have_a_gradient_to_the_whole_matrix() -> None:
+    """Unlike forward correction's, also to its zeros: a matrix that is learned must be able to leave them."""
+    logits, targets = batch(torch.float64)
+    transition = TRANSITION.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda t: importance_weights(logits, targets, t), transition)
+    (grad,) = torch.autograd.grad(importance_weights(logits, targets, transition).sum(), transition)
+    assert bool((grad[TRANSITION == 0] != 0).any())
+
+
+def test_weights_have_bounds() -> None:
+    """A label that the matrix never gives, or less than never; and one that the network finds all but impossible."""
+    never = torch.tensor([[1.0, 0.0], [1.0, -1.0]])
+    assert importance_weights(torch.zeros(1, 2), torch.tensor([1]), never).tolist() == pytest.approx([1e7])
+    sure, wrong = torch.tensor([[200.0, 0.0]]), torch.tensor([1])
+    assert importance_weights(sure, wrong, torch.eye(2)).tolist() == [1.0]
+    assert importance_weights(sure, wrong, torch.tensor([[0.5, 0.5], [0.0, 1.0]])).tolist() == pytest.approx([2e-7])
+
+
+def test_volume_has_the_gradient_of_its_formula_to_the_matrix() -> None:
+    logits, targets = batch(torch.float64)
+    transition = noisy_matrix(3)[torch.randperm(C, generator=torch.Generator().manual_seed(0))].clamp(min=0.01)
+    assert float(torch.linalg.det(transition)) < 0  # the volume is that of the parallelepiped, whatever its sign
+    assert torch.autograd.gradcheck(lambda t: volume_minimization(logits, targets, t, 0.3), transition.requires_grad_())
+
+
+def test_wrong_weight_of_the_volume() -> None:
+    logits, targets = batch()
+    with pytest.raises(ValueError, match=r"`lam` must be finite and at least 0, got -1\.0: the weight of the volume"):
+        volume_minimization(logits, targets, torch.eye(C), lam=-1.0)
+
+
+@pytest.mark.parametrize("loss", [forward_correction, backward_correction, importance_weights, NO_VOLUME])
 def test_wrong_arguments(loss: Loss) -> None:
     logits, targets = batch()
     for transition in (torch.eye(C - 1), torch.ones(C), torch.ones(C, 2)):

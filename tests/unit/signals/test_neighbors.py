@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from noisylearn._nearest import nearest
 from noisylearn.signals import Observation, SignalSet
-from noisylearn.signals._nearest import nearest
 from noisylearn.signals.neighbors import NeighborDisagreement, knn_disagreement
 
 QUICK = settings(deadline=None, max_examples=30)
