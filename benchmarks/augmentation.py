@@ -3,7 +3,8 @@
 Both give normalised batches of 128 made-up images of CIFAR's size, in a fresh order every pass; nothing is trained. The
 ``DataLoader`` is the package's own (`image_loader`): torchvision's v2 transforms, one image at a time, on uint8 tensors
 or, as most reference code has it, on PIL images. The loaders take turns, so that a change of the machine's speed meets
-them all; printed are the median images a second of the passes after the first, in which workers start.
+them all; printed are the median images a second of the passes after the first, in which workers start. The load of the
+machine stands in the results: processes waiting for a core, this script's own among them.
 
     python benchmarks/augmentation.py [--workers 2] [--threads 1] [--device cpu] [--save]
 """
@@ -11,6 +12,7 @@ them all; printed are the median images a second of the passes after the first, 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -96,7 +98,12 @@ def main() -> None:
         for kind in transforms:
             ratio = rate["ours"] / rate[kind]
             print(f"   DataLoader on {kind} {rate[kind]:7,.0f}: ratio {ratio:5.1f}", end="")
-            row = {"views": name, "peer": f"DataLoader on {kind}", "workers": args.workers}
+            row = {
+                "views": name,
+                "peer": f"DataLoader on {kind}",
+                "workers": args.workers,
+                "load": f"{os.getloadavg()[0]:.1f}",
+            }
             row |= {"images_per_s": f"{rate['ours']:.0f}", "peer_images_per_s": f"{rate[kind]:.0f}"}
             results.append(row | {"ratio": f"{ratio:.2f}"})
         print()
