@@ -8,7 +8,6 @@ rounded where the CPU's kernels round them, sums of pixels are exact in float32,
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 _RED, _GREEN, _BLUE = torch.tensor([0.2989, 0.587, 0.114]).tolist()  # their shares of grey, in float32
@@ -63,8 +62,11 @@ def sharpness(images: Tensor, share: Tensor) -> Tensor:
     """
     if min(images.shape[2:]) <= 2:
         return images
-    inner = images[..., 1:-1, 1:-1].float()
-    blurred = (F.avg_pool2d(images.float(), kernel_size=3, stride=1) * 9 + inner * 4) / 13
+    pixels = images.float()
+    inner = pixels[..., 1:-1, 1:-1]
+    threes = pixels[..., :-2] + pixels[..., 1:-1] + pixels[..., 2:]
+    nines = threes[..., :-2, :] + threes[..., 1:-1, :] + threes[..., 2:, :]
+    blurred = (nines + inner * 4) / 13
     if not images.is_floating_point():
         blurred = blurred.round()
     sharpened = images.clone()
@@ -92,7 +94,7 @@ def hue(images: Tensor, shift: Tensor) -> Tensor:
         return images
     full = 1.0 if images.is_floating_point() else 255.0
     pixels = images.float() / full
-    low, high = pixels.aminmax(dim=1)
+    low, high = pixels.amin(dim=1), pixels.amax(dim=1)
     red, green, blue = pixels.unbind(dim=1)
     spread = high - low
     turn = torch.where(

@@ -25,15 +25,20 @@ def cutout(images: Tensor, row: Tensor, column: Tensor, size: int, fill: tuple[i
     Returns:
         ``(B, C, H, W)`` in the dtype of ``images``.
 
+    Raises:
+        ValueError: ``fill`` is neither one number nor one per channel.
+
     Example:
         >>> image = torch.ones(1, 1, 3, 4, dtype=torch.int64)
         >>> cutout(image, row=torch.tensor([0]), column=torch.tensor([2]), size=2).tolist()
         [[[[1, 0, 0, 1], [1, 1, 1, 1], [1, 1, 1, 1]]]]
     """
+    if len(fill) not in (1, images.shape[1]):
+        raise ValueError(f"`fill` must be one number or {images.shape[1]}, one per channel, got {fill}")
     rows, columns = (torch.arange(side, device=images.device) for side in images.shape[2:])
-    hole = _within(rows, row, size)[:, :, None] & _within(columns, column, size)[:, None, :]
+    hole = (_within(rows, row, size)[:, :, None] & _within(columns, column, size)[:, None, :])[:, None]
     colour = torch.tensor(fill, dtype=images.dtype).to(images.device, non_blocking=True)
-    return torch.where(hole[:, None], colour.view(1, -1, 1, 1), images)
+    return images * ~hole + colour.view(1, -1, 1, 1) * hole  # on a CPU much faster than `where`
 
 
 def _within(places: Tensor, centre: Tensor, size: int) -> Tensor:

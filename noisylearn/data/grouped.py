@@ -38,6 +38,8 @@ def operate(images: Tensor, chosen: Tensor, operations: Sequence[Operate | None]
         rows = rows[order]
         sizes = wanted.bincount(minlength=len(operations)).tolist()
         order, places = torch.stack([order, rows]).to(images.device, non_blocking=True)
-        parts = zip(operations, torch.split(images[order], sizes), torch.split(places, sizes), strict=True)
+        parts = zip(
+            operations, torch.split(images.index_select(0, order), sizes), torch.split(places, sizes), strict=True
+        )
         images = torch.cat([p if f is None or not len(p) else f(p, where, step) for f, p, where in parts])
-    return images[rows.argsort().to(images.device, non_blocking=True)]
+    return images.index_select(0, rows.argsort().to(images.device, non_blocking=True))

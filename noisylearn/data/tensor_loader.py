@@ -241,7 +241,7 @@ class TensorLoader:
             index = order[part]
             inputs = []
             for view in views:
-                images = self.images[index]
+                images = self.images.index_select(0, index)  # on a CPU much faster than indexing
                 inputs.append(self._to_input(images if view is None else view[0](images, view[1][part])))
             self._position = position + 1
             yield Batch(tuple(inputs) if isinstance(self.augment, Sequence) else inputs[0], self.targets[index], index)

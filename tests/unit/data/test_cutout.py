@@ -51,6 +51,11 @@ def test_black_by_default() -> None:
     assert not hole(torch.ones(3, 2, 4, 4), hole.draw(3, torch.Generator())).any()
 
 
+def test_a_colour_of_other_channels() -> None:
+    with pytest.raises(ValueError, match=r"`fill` must be one number or 1, one per channel, got \(1, 2, 3\)"):
+        cutout(torch.zeros(2, 1, 4, 4), torch.tensor([0, 0]), torch.tensor([0, 0]), 2, fill=(1, 2, 3))
+
+
 @pytest.mark.parametrize(("size", "error"), [(0, ValueError), (-2, ValueError), (1.5, TypeError)])
 def test_a_size_that_is_none(size: float, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"`size` must be .*: pass a side in pixels, e.g. 16"):

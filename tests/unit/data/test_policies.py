@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import AutoAugmentPolicy, InterpolationMode, functional
 
-from noisylearn.data import AutoAugment, ColorJitter, RandAugment
+from noisylearn.data import AutoAugment, ColorJitter, RandAugment, color
 from noisylearn.data.augment import between, part_of
 from noisylearn.data.auto_augment import OPERATIONS
 from noisylearn.data.operations import Operation, apply_operations
@@ -161,6 +161,12 @@ def test_jitter_equals_torchvision_given_its_draws() -> None:
             elif change == 2:
                 expected = functional.adjust_saturation(expected, saturation)
         assert torch.equal(result, expected)
+
+
+def test_the_hue_has_a_draw_of_its_own() -> None:
+    jitter, images = ColorJitter(0, 0, 0, hue=0.3), pictures(50, 3, 8, 8)
+    draws = jitter.draw(50, torch.Generator().manual_seed(0))
+    assert torch.equal(jitter(images, draws), color.hue(images, between(-0.3, 0.3, draws[:, 3]).float()))
 
 
 def test_jitter_is_distributed_as_torchvisions() -> None:

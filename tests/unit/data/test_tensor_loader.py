@@ -165,6 +165,12 @@ def test_augmentation_is_drawn_per_sample_and_epoch() -> None:
     assert not torch.equal(first, second)
 
 
+def test_batches_draw_different_augmentation() -> None:
+    image = torch.arange(1, 65, dtype=torch.uint8).view(1, 1, 8, 8).repeat(64, 1, 1, 1)
+    loader = TensorLoader(image, torch.zeros(64).long(), batch_size=8, shuffle=False, augment=Augment(2))
+    assert len({tuple(batch.input.flatten().tolist()) for batch in loader}) == 8
+
+
 def test_ranks_draw_different_augmentation() -> None:
     def shifts(rank: int) -> Tensor:
         image = torch.arange(1, 65, dtype=torch.uint8).view(1, 1, 8, 8).repeat(64, 1, 1, 1)
