@@ -64,7 +64,7 @@ def test_the_second_part_begins_with_the_first_weights_and_an_optimizer_without_
     shown = Shown()
     fitted = run(CASE, method={"backbone": tiny}, epochs=6, callbacks=[shown])
     assert [step for step, fresh in enumerate(shown.first_momentum) if fresh] == [0, 5 * 8]
-    assert int(fitted.method.network[2].num_batches_tracked) == 8  # batch norm has seen one epoch
+    assert int(fitted.method.network.features[2].num_batches_tracked) == 8  # batch norm has seen one epoch
     assert fitted.method._initial == {}
 
 
