@@ -18,7 +18,7 @@ NETWORK: dict[str, Any] = {"backbone": "mlp", "num_classes": 10, "in_channels": 
 CASE = Case(JointOptimization, {"update_epoch": 2, "window": 3, "retrain_epoch": 5})
 
 
-class Shown(Callback):  # type: ignore[misc]  # its base is made at import time
+class Shown(Callback):
     """Keeps every epoch's predictions as they were made, and the table that it ends with."""
 
     def __init__(self) -> None:
@@ -64,7 +64,8 @@ def test_the_second_part_begins_with_the_first_weights_and_an_optimizer_without_
     shown = Shown()
     fitted = run(CASE, method={"backbone": tiny}, epochs=6, callbacks=[shown])
     assert [step for step, fresh in enumerate(shown.first_momentum) if fresh] == [0, 5 * 8]
-    assert int(fitted.method.network.features[2].num_batches_tracked) == 8  # batch norm has seen one epoch
+    network: Any = fitted.method.network
+    assert int(network.features[2].num_batches_tracked) == 8  # batch norm has seen one epoch
     assert fitted.method._initial == {}
 
 
