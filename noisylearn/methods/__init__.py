@@ -18,6 +18,7 @@ from noisylearn.methods.pes import PES
 from noisylearn.methods.robust_loss import RobustLoss
 from noisylearn.methods.schedules import HoldThenLinearLR
 from noisylearn.methods.selc import SELC
+from noisylearn.methods.self_paced import SelfPaced
 from noisylearn.methods.small_loss import SmallLoss
 from noisylearn.methods.sop import SOP
 from noisylearn.methods.t_revision import TRevision
@@ -47,6 +48,7 @@ __all__ = [
     "MCorrection",
     "NoisyLearner",
     "RobustLoss",
+    "SelfPaced",
     "SmallLoss",
     "TRevision",
     "TwoNetworks",
