@@ -16,7 +16,7 @@ from noisylearn.methods.o2u import O2U
 from noisylearn.methods.pencil import PENCIL
 from noisylearn.methods.pes import PES
 from noisylearn.methods.robust_loss import RobustLoss
-from noisylearn.methods.schedules import HoldThenLinearLR
+from noisylearn.methods.schedules import HoldThenLinearLR, PiecewiseConstantLR
 from noisylearn.methods.selc import SELC
 from noisylearn.methods.self_paced import SelfPaced
 from noisylearn.methods.small_loss import SmallLoss
@@ -47,6 +47,7 @@ __all__ = [
     "JointOptimization",
     "MCorrection",
     "NoisyLearner",
+    "PiecewiseConstantLR",
     "RobustLoss",
     "SelfPaced",
     "SmallLoss",
