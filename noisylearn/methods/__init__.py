@@ -16,8 +16,9 @@ from noisylearn.methods.o2u import O2U
 from noisylearn.methods.pencil import PENCIL
 from noisylearn.methods.pes import PES
 from noisylearn.methods.robust_loss import RobustLoss
-from noisylearn.methods.schedules import HoldThenLinearLR
+from noisylearn.methods.schedules import HoldThenLinearLR, PiecewiseConstantLR
 from noisylearn.methods.selc import SELC
+from noisylearn.methods.self_paced import SelfPaced
 from noisylearn.methods.small_loss import SmallLoss
 from noisylearn.methods.sop import SOP
 from noisylearn.methods.t_revision import TRevision
@@ -46,7 +47,9 @@ __all__ = [
     "JointOptimization",
     "MCorrection",
     "NoisyLearner",
+    "PiecewiseConstantLR",
     "RobustLoss",
+    "SelfPaced",
     "SmallLoss",
     "TRevision",
     "TwoNetworks",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from bisect import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler
 
 from noisylearn._checks import unknown_name
 
@@ -119,52 +117,3 @@ def build_scheduler(
             raise ValueError(f"`scheduler_args` needs {missing!r}: the Trainer has no `max_epochs` to take it from")
         filled[missing] = int(length)
     return {"scheduler": cls(optimizer, **filled), "interval": interval}
-
-
-class PiecewiseConstantLR(LRScheduler):
-    """A learning rate in steps of any height, for methods that train in stages.
-
-    Source: the schedules of PENCIL (0.06; from epoch 200 on 0.2, 0.02, 0.002) and of Joint Optimization, which no
-    scheduler of torch has without objects in its arguments.
-
-    Args:
-        optimizer: The optimizer.
-        milestones: Epochs (or steps) from which a new rate holds, rising.
-        factors: What the optimizer's rate is multiplied by from each of them on.
-        last_epoch: As in torch.
-
-    Raises:
-        ValueError: There are not as many factors as milestones, or these do not rise.
-
-    Example:
-        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.06)
-        >>> schedule = PiecewiseConstantLR(optimizer, milestones=[1, 3], factors=[10.0, 0.5])
-        >>> for _ in range(4):
-        ...     print(round(schedule.get_last_lr()[0], 2), end=" ")
-        ...     optimizer.step()
-        ...     schedule.step()
-        0.06 0.6 0.6 0.03
-    """
-
-    def __init__(
-        self,
-        optimizer: torch.optim.Optimizer,
-        milestones: Sequence[int],
-        factors: Sequence[float],
-        last_epoch: int = -1,
-    ) -> None:
-        if len(milestones) != len(factors):
-            raise ValueError(
-                f"`factors` must be as many as `milestones`, got {len(factors)} for {len(milestones)}: the rate before "
-                "the first milestone is the optimizer's own"
-            )
-        if list(milestones) != sorted(set(milestones)):
-            raise ValueError(f"`milestones` must rise, got {list(milestones)}: sort them, each once")
-        self.milestones, self.factors = list(milestones), list(factors)
-        super().__init__(optimizer, last_epoch)
-
-    def get_lr(self) -> list[float | torch.Tensor]:
-        """Return the rate of each parameter group."""
-        passed = bisect(self.milestones, self.last_epoch)
-        factor = self.factors[passed - 1] if passed else 1.0
-        return [rate * factor for rate in self.base_lrs]

@@ -17,6 +17,7 @@ from noisylearn.selection.gmm import GaussianMixtureFit, fit_gmm
 from noisylearn.selection.mixture import MixtureFit
 from noisylearn.selection.pseudo_labels import co_guess, co_refine, mean_probs, sharpen
 from noisylearn.selection.schedules import linear_keep_rate, linear_ramp
+from noisylearn.selection.self_paced import self_paced_threshold
 from noisylearn.selection.small_loss import small_loss
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "linear_ramp",
     "mean_probs",
     "min_max_normalized",
+    "self_paced_threshold",
     "sharpen",
     "small_loss",
     "small_loss_among",

@@ -40,6 +40,7 @@ from noisylearn.methods import (
     MCorrection,
     NoisyLearner,
     RobustLoss,
+    SelfPaced,
     SmallLoss,
     TRevision,
     VolMinNet,
@@ -215,6 +216,7 @@ CASES = (
         steady=False,
         of_the_batch=True,
     ),
+    Case(SelfPaced, selected=(32,), clean={"percentile": 0.95}, steady=False),
 )
 each_method = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 

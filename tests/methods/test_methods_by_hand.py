@@ -291,6 +291,20 @@ def joint_optimization() -> HandLoss:
     return loss
 
 
+def self_paced() -> HandLoss:
+    """The threshold follows the loss at 70 % of each batch, half way."""
+    threshold: list[float] = []
+
+    def loss(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+        losses = F.cross_entropy(logits[0], target, reduction="none")
+        ranked = sorted(losses.tolist(), reverse=True)
+        latest = ranked[round(0.3 * (len(ranked) - 1))]
+        threshold.append(0.5 * threshold[-1] + 0.5 * latest if threshold else latest)
+        return losses[losses <= threshold[-1]].sum() / len(losses)
+
+    return loss
+
+
 def keep_critical(networks: list[nn.Module]) -> None:
     """CDR at a rate of 0.4: the matrices' gradients are cut to the 60 % of weights that matter most."""
     matrices = [w for w in networks[0].parameters() if w.dim() in (2, 4)]
@@ -321,6 +335,7 @@ BY_HAND: dict[str, Callable[[], HandLoss]] = {
     "CORES": cores,
     "PENCIL": pencil,
     "JointOptimization": joint_optimization,
+    "SelfPaced": self_paced,
 }
 AFTER_BACKWARD: dict[str, Callable[[list[nn.Module]], None]] = {"CDR": keep_critical}
 ANEW = {"JointOptimization": 2}  # the epoch at which network and optimizer begin once more

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,7 @@ from torch.nn import functional as F
 
 from noisylearn._compat import Callback
 from noisylearn.methods import PENCIL
-from noisylearn.methods.optimization import PiecewiseConstantLR
-from tests.methods.harness import Case, differences, digits, plain, run, savers
+from tests.methods.harness import Case, differences, digits, plain, run
 
 NETWORK: dict[str, Any] = {"backbone": "mlp", "num_classes": 10, "in_channels": 1, "image_size": 8}
 
@@ -102,26 +100,6 @@ def test_the_network_stands_still_where_the_reference_has_no_learning_rate(legac
     assert moved == [True] * 3 + [not legacy] * 4
 
 
-def test_a_learning_rate_in_stages(tmp_path: Path) -> None:
-    schedule = {
-        "scheduler": "noisylearn.methods.optimization.PiecewiseConstantLR",
-        "scheduler_args": {"milestones": [1, 3], "factors": [4.0, 0.4]},
-    }
-    case = Case(PENCIL, {"stage1": 1, "stage2": 3})
-    whole = run(case, method={**schedule, "lr": 0.05}, epochs=4, callbacks=savers(tmp_path, 5))
-    by_epoch = [whole.rates.rates[8 * epoch + 4] for epoch in range(4)]
-    assert by_epoch == pytest.approx([0.05, 0.2, 0.2, 0.02])
-    with pytest.warns(UserWarning, match="is not empty"):
-        resumed = run(
-            case,
-            method={**schedule, "lr": 0.05},
-            epochs=4,
-            callbacks=savers(tmp_path, 5),
-            resume=tmp_path / "epoch-1.ckpt",
-        )
-    assert differences(whole.state(), resumed.state()) == []
-
-
 def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match="`stage2` must be at least `stage1`, 70, got 60: both count from the start"):
         PENCIL(stage2=60, **NETWORK)
@@ -130,8 +108,3 @@ def test_wrong_arguments() -> None:
     for name in ("alpha", "beta", "lam"):
         with pytest.raises(ValueError, match=f"`{name}` must be finite and at least 0, got -1"):
             PENCIL(**{name: -1}, **NETWORK)
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    with pytest.raises(ValueError, match="`factors` must be as many as `milestones`, got 1 for 2"):
-        PiecewiseConstantLR(optimizer, [1, 2], [0.5])
-    with pytest.raises(ValueError, match=r"`milestones` must rise, got \[2, 1\]: sort them"):
-        PiecewiseConstantLR(optimizer, [2, 1], [0.5, 0.1])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from noisylearn.methods import CoTeaching, HoldThenLinearLR
+from noisylearn.methods import PENCIL, CoTeaching, HoldThenLinearLR, PiecewiseConstantLR
 from tests.methods.harness import Case, differences, run, savers
 
 NAME = "noisylearn.methods.HoldThenLinearLR"
@@ -75,3 +75,47 @@ def test_a_resumed_fit_goes_on_with_the_late_moment(tmp_path: Path) -> None:
         resumed = go(resume=tmp_path / "step-20.ckpt")
     assert differences(whole.state(), resumed.state()) == []
     assert len(set(whole.rates.rates.values())) == 4
+
+
+def pencil_plan(lr: float, lr2: float, stage2: int, epochs: int) -> list[float]:
+    """Rate of each epoch in PENCIL's code, with the division that it means."""
+    third = (epochs - stage2) // 3
+    return [lr] * stage2 + [lr2] * third + [lr2 / 10] * third + [lr2 / 100] * (epochs - stage2 - 2 * third)
+
+
+def test_rates_in_steps_of_any_height_are_pencils_plan() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.06)
+    factors = [0.2 / 0.06, 0.02 / 0.06, 0.002 / 0.06]
+    schedule = PiecewiseConstantLR(optimizer, milestones=[200, 240, 280], factors=factors)
+    for lr in pencil_plan(0.06, 0.2, 200, 320):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(lr, rel=1e-12)
+        optimizer.step()
+        schedule.step()
+
+
+def test_a_fit_in_stages_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
+    schedule = {
+        "scheduler": "noisylearn.methods.PiecewiseConstantLR",
+        "scheduler_args": {"milestones": [1, 3], "factors": [4.0, 0.4]},
+    }
+    case = Case(PENCIL, {"stage1": 1, "stage2": 3})
+    whole = run(case, method={**schedule, "lr": 0.05}, epochs=4, callbacks=savers(tmp_path, 5))
+    by_epoch = [whole.rates.rates[8 * epoch + 4] for epoch in range(4)]
+    assert by_epoch == pytest.approx([0.05, 0.2, 0.2, 0.02])
+    with pytest.warns(UserWarning, match="is not empty"):
+        resumed = run(
+            case,
+            method={**schedule, "lr": 0.05},
+            epochs=4,
+            callbacks=savers(tmp_path, 5),
+            resume=tmp_path / "epoch-1.ckpt",
+        )
+    assert differences(whole.state(), resumed.state()) == []
+
+
+def test_stages_that_cannot_be_meant() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    with pytest.raises(ValueError, match="`factors` must be as many as `milestones`, got 1 for 2"):
+        PiecewiseConstantLR(optimizer, [1, 2], [0.5])
+    with pytest.raises(ValueError, match=r"`milestones` must rise, got \[2, 1\]: sort them"):
+        PiecewiseConstantLR(optimizer, [2, 1], [0.5, 0.1])
