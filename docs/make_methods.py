@@ -29,9 +29,9 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "robust losses": ("CrossEntropy", "RobustLoss", "CORES"),
     "transition matrix": ("ForwardCorrection", "BackwardCorrection", "TRevision", "VolMinNet"),
     "early learning": ("ELR", "SOP", "CDR", "PES"),
-    "selection": ("SmallLoss", "SelfPaced"),
+    "selection": ("SmallLoss", "SelfPaced", "O2U", "SelfFiltering"),
     "two networks": ("Decoupling", "CoTeaching", "CoTeachingPlus", "JoCoR"),
-    "refurbishment": ("SELC", "PENCIL", "JointOptimization"),
+    "refurbishment": ("SELC", "PENCIL", "JointOptimization", "MCorrection"),
     "semi-supervised": ("DivideMix",),
 }
 """What the methods are grouped by in the overview."""

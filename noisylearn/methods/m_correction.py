@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from noisylearn._checks import check_non_negative
 from noisylearn.losses import class_prior_penalty, cross_entropy, mixup, mixup_cross_entropy
-from noisylearn.methods._step_checks import check_num_logits
+from noisylearn.methods._step_checks import check_mixable, check_num_logits
 from noisylearn.methods.learner import NoisyLearner
+from noisylearn.methods.semi_supervised import in_evaluation
 from noisylearn.methods.sweep import sweeping
 from noisylearn.selection import BetaMixtureFit, fit_bmm
 from noisylearn.tables import Column, SampleTable
@@ -97,8 +97,8 @@ class MCorrection(NoisyLearner):
 
     def learn(self, x: Any, target: Tensor, index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of the batch's mixtures, and the logits of its samples: in the warm-up, of the mixtures."""
-        if not isinstance(x, Tensor):
-            raise TypeError(f"`input` must be one floating point tensor to be mixed, got a {type(x).__name__}")
+        if not self._checked:
+            check_mixable(x)
         corrects = self.current_epoch >= self.warmup_epochs
         with torch.no_grad():
             seen = self(x) if corrects else None
@@ -124,15 +124,3 @@ class MCorrection(NoisyLearner):
         """Look at a batch in evaluation mode and return the probability that each label is wrong, ``(B,)``."""
         with torch.no_grad(), in_evaluation(self.network):
             return self.wrong_probability(self.compute_loss(self(x), target, index))
-
-
-@contextmanager
-def in_evaluation(network: nn.Module) -> Iterator[None]:
-    """Put a network in evaluation mode, and afterwards each of its parts in the mode it was in."""
-    modes = [(part, part.training) for part in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode

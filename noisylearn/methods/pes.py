@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from noisylearn._checks import check_non_negative, unknown_name
 from noisylearn.losses import cross_entropy
 from noisylearn.methods.chosen import ChosenSamples
+from noisylearn.methods.optimizers import Relay
 from noisylearn.methods.presets import Preset
-from noisylearn.methods.relay import Relay
 from noisylearn.methods.sweep import sweeping
 from noisylearn.selection import confident_weights
 from noisylearn.tables import Column

@@ -181,6 +181,7 @@ CASES = (
         steady=False,
         mixes=True,
         sightings=(0, 1, 2),
+        refuses_dicts=UNMIXABLE,
     ),
     Case(
         O2U,

@@ -132,12 +132,6 @@ def test_a_sample_that_is_left_out_is_not_learned_from_as_another_samples_partne
     torch.testing.assert_close(weights(0), weights(3))
 
 
-def test_an_input_that_cannot_be_mixed_is_refused() -> None:
-    method = Case(MCorrection, SETTING).build()
-    with pytest.raises(TypeError, match=r"`input` must be one floating point tensor to be mixed, got a dict"):
-        method.learn({"image": torch.zeros(2, 1, 8, 8)}, torch.zeros(2, dtype=torch.int64), torch.arange(2))
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

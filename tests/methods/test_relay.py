@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import MultiStepLR
 
-from noisylearn.methods.relay import Relay
+from noisylearn.methods.optimizers import Relay
 
 TURNS = [False, True, True, False, False, True]  # of the second
 
