@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?=
 ARGS ?=
 
-.PHONY: help install demo test lint types format benchmark docs lock ci
+.PHONY: help install demo test lint types format benchmark gpu docs lock ci
 
 help:
 	@echo "make demo       train on digits with 40 % wrong labels and write runs/demo/report.html"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint       ruff: rules and format        make format   apply what ruff can mend"
 	@echo "make types      mypy, strict                  make docs     the documentation, into site/"
 	@echo "make benchmark  speed and memory              make lock     resolve the versions anew"
+	@echo "make gpu OUT=DIR  GPU tests, benchmarks, runs  (on a borrowed machine, resumable)"
 	@echo "make ci         what a change must pass: lint, types, tests"
 
 demo: $(INSTALLED)
@@ -38,7 +39,12 @@ types: $(INSTALLED)
 
 # Every script of benchmarks/ that is not a helper (_*.py) prints its own ratios.
 benchmark: $(INSTALLED)
-	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
+	@for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/[!_]*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
+
+# On a borrowed machine: its own Python and torch, straight from the checkout. OUT=DIR is where results and logs go.
+gpu:
+	@test -n "$(OUT)" || { echo "name a folder for the results: make gpu OUT=DIR" >&2; exit 1; }
+	@PYTHONPATH=. $(or $(PYTHON),python3) benchmarks/gpu.py --out "$(OUT)" $(ARGS)
 
 # The variable silences the theme's advertisement of its successor.
 docs: $(INSTALLED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import torch
 
 from noisylearn.callbacks.result_writer import commit
 
-RESULTS = Path(__file__).with_name("results")
+RESULTS = Path(os.environ.get("NOISYLEARN_RESULTS") or Path(__file__).with_name("results"))
 
 
 def machine(device: torch.device | str = "cpu") -> dict[str, str]:
@@ -39,7 +40,7 @@ def add_save(parser: argparse.ArgumentParser) -> None:
 
 def save(script: str, rows: Sequence[dict[str, object]], device: torch.device | str = "cpu") -> None:
     """Write a benchmark's rows, with the machine in each, to ``benchmarks/results/<script>.csv``."""
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     full = [{**row, **machine(device)} for row in rows]
     with (RESULTS / f"{Path(script).stem}.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(full[0]), lineterminator="\n")

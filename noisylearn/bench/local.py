@@ -8,6 +8,7 @@ import os
 import queue
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -72,7 +73,13 @@ def _run(job: Job, fit: Fit) -> str:
     return job.name
 
 
-def run_jobs(jobs: Sequence[Job], fit: Fit, workers: int | None = None, console: Console | None = None) -> int:
+def run_jobs(
+    jobs: Sequence[Job],
+    fit: Fit,
+    workers: int | None = None,
+    console: Console | None = None,
+    minutes: float | None = None,
+) -> int:
     """Run the jobs that are not done, several at a time, with a progress bar; one that was interrupted goes on.
 
     Args:
@@ -82,17 +89,21 @@ def run_jobs(jobs: Sequence[Job], fit: Fit, workers: int | None = None, console:
         workers: Processes at a time; by default one per core, one in all where there is a GPU. The cores are shared
             out among them: on small networks one thread per process is fastest.
         console: Where the progress bar is drawn.
+        minutes: Stop after so long; what is unfinished then goes on from its last checkpoint in the next call.
 
     Returns:
-        How many jobs were run; the rest were done already.
+        How many jobs were run; the rest were done already, or are not done yet where time ran out.
 
     Raises:
-        ValueError: ``workers`` is below 1.
+        ValueError: ``workers`` is below 1, or ``minutes`` is not positive.
         FileExistsError: A job's folder holds the run of another configuration; nothing is run.
         RuntimeError: A job failed; the others are finished first and keep their results.
     """
     if workers is not None:
         check_positive_int("workers", workers)
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"`minutes` must be above 0, got {minutes}: e.g. 9, or None for as long as it takes")
+    deadline = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     todo = [job for job in jobs if not job.done]
     for job in todo:
         job.check_folder()
@@ -122,6 +133,10 @@ def run_jobs(jobs: Sequence[Job], fit: Fit, workers: int | None = None, console:
                 futures = {pool.submit(_run, job, fit): job for job in todo}
             while any(not future.done() for future in futures):
                 progress.advance(bar, _drain(epochs))
+                if time.monotonic() > deadline:
+                    stop.set()
+                    pool.shutdown(cancel_futures=True)
+                    return sum(job.done for job in todo)
         except KeyboardInterrupt:
             stop.set()
             pool.shutdown(cancel_futures=True)

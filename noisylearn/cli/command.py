@@ -75,6 +75,9 @@ def build_parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder for the runs (%(default)s)")
     bench.add_argument("--csv", type=Path, default=None, help="rows are put here, means beside it in results.md")
     bench.add_argument("--workers", type=int, default=None, help="runs at a time (default: one per core)")
+    bench.add_argument(
+        "--time-budget", type=float, default=None, metavar="MINUTES", help="stop then; a later call goes on"
+    )
     listing = commands.add_parser("list", help="what there is: " + ", ".join(LISTS))
     listing.add_argument("what", metavar="{" + ",".join(LISTS) + "}")
     report = commands.add_parser("report", help="one page from run folders")
@@ -126,7 +129,9 @@ def run_command(parsed: argparse.Namespace) -> None:
         out = out / "report.html" if out.is_dir() else out
         print(report(parsed.runs, out, title=parsed.runs[0].name))
     elif parsed.command == "bench":
-        bench(parsed.recipes, parsed.overlay, parsed.seeds, parsed.out, parsed.csv, parsed.workers)
+        bench(
+            *(parsed.recipes, parsed.overlay, parsed.seeds, parsed.out, parsed.csv, parsed.workers, parsed.time_budget)
+        )
     else:
         print(demo(parsed.out, parsed.epochs, parsed.workers))
 
@@ -186,6 +191,7 @@ def bench(
     out: Path,
     csv: Path | None,
     workers: int | None,
+    minutes: float | None = None,
 ) -> None:
     """Make the runs of a grid that are not made yet, then print their table and keep their rows.
 
@@ -196,6 +202,7 @@ def bench(
         out: Folder of the run folders.
         csv: The results file, which keeps the rows of other recipes and seeds; by default ``results.csv`` in ``out``.
         workers: Runs at a time; None for one per core.
+        minutes: Stop after so long; the same call goes on.
 
     Raises:
         RuntimeError: A run failed; the rows of the others are kept.
@@ -205,8 +212,9 @@ def bench(
     from noisylearn.cli.job import fit_job
 
     recipes = method_recipes(recipes)
+    jobs = grid_jobs(recipes, overlays, seeds, out)
     try:
-        run_jobs(grid_jobs(recipes, overlays, seeds, out), fit_job, workers)
+        run_jobs(jobs, fit_job, workers, minutes=minutes)
     except KeyboardInterrupt:
         print("stopped; the same command goes on")
         raise
@@ -214,6 +222,8 @@ def bench(
         rows = grid_rows(recipes, overlays, seeds, out)
         write_rows(csv or out / "results.csv", rows)
     print(markdown(rows))
+    if len(rows) < len(jobs):
+        print(f"{len(rows)} of {len(jobs)} runs are made; the same command goes on")
 
 
 def report(runs: Sequence[Path], out: Path, title: str) -> Path:

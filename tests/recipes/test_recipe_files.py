@@ -20,7 +20,7 @@ from noisylearn.cli import main
 from noisylearn.data import CIFAR10, Arrays
 from tests.recipes.parsing import parsed
 
-FILES = sorted(recipe_root().rglob("*.yaml"))
+FILES = sorted(recipe_root().glob("*/*.yaml"))
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -61,6 +61,12 @@ def test_the_parser_knows_every_class_and_argument(names: tuple[str, ...]) -> No
 def test_every_recipe_is_parsed() -> None:
     assert {name for names in COMMANDS for name in names} == set(recipe_names())
     assert {file for names in COMMANDS for file in recipe_files(names)} == set(FILES)
+
+
+def test_the_listed_cells_are_recipes_of_a_method() -> None:
+    cells = yaml.safe_load((recipe_root() / "cells.yaml").read_text(encoding="utf-8"))
+    assert len(set(cells)) == len(cells) > 10
+    assert set(cells) <= set(METHODS)
 
 
 def test_a_difference_between_file_and_parser_is_seen() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,4 +53,11 @@ def note_threads(config: Path, count_epoch: Callable[[], None]) -> None:
     import torch
 
     (config.parent / "threads").write_text(str(torch.get_num_threads()), encoding="utf-8")
+    finish(config)
+
+
+def take_a_while(config: Path, count_epoch: Callable[[], None]) -> None:
+    """Finish at once; where the configuration says so, after half a minute the first time."""
+    slow = yaml.safe_load(config.read_text(encoding="utf-8"))["data"].get("slow")
+    time.sleep(30 if slow and not (config.parent / "again").exists() else 0.1)
     finish(config)

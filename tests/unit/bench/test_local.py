@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from noisylearn.bench import run_jobs
-from tests.unit.bench.fits import fail_where_asked, job, note_threads, succeed
+from tests.unit.bench.fits import fail_where_asked, job, note_threads, succeed, take_a_while
 
 
 @pytest.fixture
@@ -131,3 +132,22 @@ def test_workers_that_train_end_with_their_parent(started: subprocess.Popen[str]
         started.send_signal(how)
         end(started)
         assert started.returncode == -how
+
+
+def test_when_the_time_is_up_what_is_done_stays_and_the_rest_is_for_the_next_call(
+    tmp_path: Path, quiet: Console
+) -> None:
+    jobs = [job(tmp_path / "quick"), job(tmp_path / "slow", slow=True), job(tmp_path / "last")]
+    started = time.monotonic()
+    assert run_jobs(jobs, take_a_while, workers=1, console=quiet, minutes=0.15) == 1
+    assert time.monotonic() - started < 25
+    assert processes(tmp_path).keys() == {"quick"}
+    (tmp_path / "slow" / "again").touch()
+    assert run_jobs(jobs, take_a_while, workers=1, console=quiet) == 2
+    assert processes(tmp_path).keys() == {"quick", "slow", "last"}
+
+
+@pytest.mark.parametrize("minutes", [0, -1.0, float("nan")])
+def test_no_time_at_all_is_refused(minutes: float, tmp_path: Path, quiet: Console) -> None:
+    with pytest.raises(ValueError, match="`minutes` must be above 0"):
+        run_jobs([job(tmp_path / "a")], succeed, console=quiet, minutes=minutes)
