@@ -15,7 +15,7 @@ from noisylearn.callbacks.observing import ObservingCallback
 from noisylearn.callbacks.per_sample import PerSampleCallback
 from noisylearn.callbacks.planted import Planted
 from noisylearn.callbacks.step_reader import StepReader
-from noisylearn.signals import GivenLabel, SignalSet
+from noisylearn.signals import GivenLabel, Observation, SignalSet
 
 
 class LabelCanaries(ObservingCallback):
@@ -45,7 +45,8 @@ class LabelCanaries(ObservingCallback):
         ignore_index: As in `SignalTracker`; such samples keep it.
 
     Raises:
-        ValueError: ``fraction`` is out of range, or ``target`` a function.
+        ValueError: ``fraction`` is out of range, or ``target`` a function; on the first batch, ``num_classes`` is not
+            the width of the logits, or not above every label.
 
     Example:
         >>> LabelCanaries(num_classes=10, fraction=0.01).state_key
@@ -75,7 +76,7 @@ class LabelCanaries(ObservingCallback):
         self.fraction, self.seed = fraction, seed
         self._view = LabelView(self._flip, StepReader(index, target, loader=loader), measured=False)
         self._shift = torch.empty(0, dtype=torch.int64)
-        self._classes = 0
+        self._classes, self._checked_labels = 0, False
 
     def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
         """Keep the last prediction and the label that was shown."""
@@ -103,7 +104,7 @@ class LabelCanaries(ObservingCallback):
                 raise ValueError(
                     f"`num_classes` is needed to flip a label to another class, got {classes}: pass it, at least 2"
                 )
-            self._classes = classes
+            self._classes, self._checked_labels = classes, False
             self._shift = torch.empty(0, dtype=torch.int64)
             self._view.attach(trainer)
 
@@ -134,8 +135,34 @@ class LabelCanaries(ObservingCallback):
                 callback.planted = Planted(rows, torch.zeros_like(shift) if swept else shift, self._classes)
 
     def _flip(self, index: Tensor, targets: Tensor) -> Tensor:
-        flipped = (targets + self._shift[index]) % self._classes
+        if not self._checked_labels:
+            self._check_labels(targets)
+        shift = self._shift[index]
+        flipped = torch.where(shift != 0, (targets + shift) % self._classes, targets)
         return flipped if self._ignored is None else torch.where(targets == self._ignored, targets, flipped)
+
+    def _check_labels(self, targets: Tensor) -> None:
+        """Check, on the first batch of a fit only (it waits for the device), that labels are below the classes."""
+        labels = targets if self._ignored is None else targets[targets != self._ignored]
+        low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
+        if low < 0:
+            raise ValueError(
+                f"`target` must be at least 0, got {low}: if it means that no label is given, pass it as "
+                "`ignore_index=`"
+            )
+        if high >= self._classes:
+            raise ValueError(
+                f"`num_classes` must be above every label, got {self._classes} and the label {high}: pass the number "
+                "of classes"
+            )
+        self._checked_labels = True
+
+    def _prepare(self, trainer: Any, obs: Observation) -> None:
+        super()._prepare(trainer, obs)
+        if (width := obs.logits.shape[1]) != self._classes:
+            raise ValueError(
+                f"`num_classes` must be the width of the logits, {width}, got {self._classes}: pass {width}"
+            )
 
     # -- measuring ---------------------------------------------------------------------------------------------------
 

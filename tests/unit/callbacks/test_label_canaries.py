@@ -193,3 +193,30 @@ def test_a_label_that_means_none_stays_so() -> None:
     module, canaries = Ignores(), LabelCanaries(C, 0.2, ignore_index=-100)
     fit([canaries], DataLoader(TensorDataset(X, y), 8), module, limit_val_batches=0)
     assert [module.shown[0][i][0] for i in range(N) if y[i] < 0] == [-100] * int((y < 0).sum())
+
+
+@pytest.mark.parametrize("asked", ["argument", "module"])
+def test_a_number_of_classes_that_is_not_that_of_the_labels(asked: str) -> None:
+    def attempt(classes: int) -> None:
+        module = Sees()
+        module.num_classes = classes  # type: ignore[assignment]  # a module's own attribute
+        fit([LabelCanaries(classes if asked == "argument" else None, 0.2)], loaders()["list"], module)
+
+    with pytest.raises(ValueError, match="`num_classes` must be above every label, got 2 and the label 2: pass the"):
+        attempt(2)
+    with pytest.raises(ValueError, match="`num_classes` must be the width of the logits, 3, got 5: pass 3"):
+        attempt(5)
+
+
+def test_a_label_that_no_canary_has_is_never_touched() -> None:
+    """Of a batch that comes later, with a label that the first batch did not show to be there."""
+    canaries = LabelCanaries(2, 0.2)
+    canaries._classes, canaries._checked_labels = 2, True
+    canaries._shift = torch.tensor([0, 1, 0])
+    assert canaries._flip(torch.arange(3), torch.tensor([2, 1, 0])).tolist() == [2, 0, 0]
+
+
+def test_a_negative_label_is_not_flipped_unasked() -> None:
+    y = torch.where(torch.arange(N) == 3, -100, Y)
+    with pytest.raises(ValueError, match=r"`target` must be at least 0, got -100: .*pass it as `ignore_index=`"):
+        fit([LabelCanaries(C, 0.2)], DataLoader(TensorDataset(X, y), 8), Sees(), limit_val_batches=0)
