@@ -13,7 +13,6 @@ from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.memorization_meter import LastPrediction
 from noisylearn.callbacks.observing import ObservingCallback
 from noisylearn.callbacks.per_sample import PerSampleCallback
-from noisylearn.callbacks.planted import Planted
 from noisylearn.callbacks.step_reader import StepReader
 from noisylearn.signals import GivenLabel, Observation, SignalSet
 
@@ -27,8 +26,8 @@ class LabelCanaries(ObservingCallback):
     canaries seen in the epoch. They rise and fall as the same fractions of the really wrong labels do
     (`MemorizationMeter`), but need no true label; a given label that is itself wrong blurs them a little.
 
-    Trackers of the same Trainer restore the given label in all that they export, and leave out what they measured on
-    canaries (NaN): it is of a label that was not given.
+    Trackers of the same Trainer go on measuring against the label that was given, and export no score of a sample that
+    has ever been a canary (NaN): what the network makes of it was taught by another label.
 
     Source: canaries after Carlini et al., "The Secret Sharer", USENIX Security 2019, for class labels: at most log2 of
     the number of classes bits each, so many are planted. The fractions are those of Liu et al., NeurIPS 2020, Figure 1.
@@ -74,12 +73,12 @@ class LabelCanaries(ObservingCallback):
             raise ValueError("`target` must be a key (a str or an int), since labels are replaced there")
         self._given_classes = None if num_classes is None else check_positive_int("num_classes", num_classes)
         self.fraction, self.seed = fraction, seed
-        self._view = LabelView(self._flip, StepReader(index, target, loader=loader), measured=False)
+        self._view = LabelView(self._flip, StepReader(index, target, loader=loader))
         self._shift = torch.empty(0, dtype=torch.int64)
         self._classes, self._checked_labels = 0, False
 
     def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
-        """Keep the last prediction and the label that was shown."""
+        """Keep the last prediction and the given label."""
         return SignalSet([LastPrediction(), GivenLabel()], num_samples)
 
     @property
@@ -127,12 +126,9 @@ class LabelCanaries(ObservingCallback):
         chosen = torch.rand(size, generator=generator) < self.fraction
         shift = torch.randint(1, self._classes, (size,), generator=generator)
         self._shift = torch.where(chosen, shift, 0).to(pl_module.device)
-        rows = self.rows.cpu()
-        shift = self._shift.cpu()[rows]
         for callback in trainer.callbacks:
             if isinstance(callback, PerSampleCallback) and callback is not self:
-                swept = callback.view["view"] == "sweep"  # a sweep sees the labels that were given
-                callback.planted = Planted(rows, torch.zeros_like(shift) if swept else shift, self._classes)
+                callback.planted = torch.unique(torch.cat([callback.planted, self.rows.cpu()]))
 
     def _flip(self, index: Tensor, targets: Tensor) -> Tensor:
         if not self._checked_labels:
@@ -173,8 +169,8 @@ class LabelCanaries(ObservingCallback):
             return
         state = self.signal_set.table.views()
         seen = (state["last_epoch"] == self._epoch(trainer)) & (self._shift != 0)
-        shown, predicted = state["given"][seen].long(), state["prediction"][seen].long()
-        given = (shown - self._shift[seen]) % self._classes
+        given, predicted = state["given"][seen].long(), state["prediction"][seen].long()
+        shown = (given + self._shift[seen]) % self._classes
         values = {"canary_memorized": predicted == shown, "canary_correct": predicted == given}
         values["canary_other"] = ~(values["canary_memorized"] | values["canary_correct"])
         # All processes have the same numbers; Lightning wants to be told, or it warns.

@@ -220,3 +220,54 @@ def test_a_negative_label_is_not_flipped_unasked() -> None:
     y = torch.where(torch.arange(N) == 3, -100, Y)
     with pytest.raises(ValueError, match=r"`target` must be at least 0, got -100: .*pass it as `ignore_index=`"):
         fit([LabelCanaries(C, 0.2)], DataLoader(TensorDataset(X, y), 8), Sees(), limit_val_batches=0)
+
+
+def quiet(callbacks: Sequence[Any], epochs: int = 2, resume: Any = None) -> Any:
+    return fit(callbacks, loaders()["list"], Sees(), epochs, resume, limit_val_batches=0)
+
+
+def unmeasured(tracker: Any) -> list[int]:
+    """The rows without a score; all of the given labels are right."""
+    scores = tracker.scores()
+    assert torch.equal(scores["given"], Y.float())
+    return scores["aum"].isnan().nonzero()[:, 0].tolist()
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning")  # a callback is left out
+@pytest.mark.parametrize("next_canaries", [None, {"fraction": 0.1, "seed": 9}])
+@pytest.mark.parametrize("how", ["resumed", "second fit"])
+def test_what_was_once_a_canary_has_no_score_whoever_comes_next(
+    tmp_path: Path, how: str, next_canaries: dict[str, Any] | None
+) -> None:
+    tracker, first = SignalTracker(["Margin"]), LabelCanaries(C, 0.2)
+    trainer = quiet([tracker, first])
+    planted = set(first.rows.tolist())
+    others = [LabelCanaries(C, **next_canaries)] if next_canaries is not None else []
+    if how == "resumed":
+        trainer.save_checkpoint(tmp_path / "two.ckpt")
+        tracker = SignalTracker(["Margin"])
+        quiet([tracker, *others], 4, tmp_path / "two.ckpt")
+    else:
+        quiet([tracker, *others])
+    for canaries in others:
+        assert not planted >= set(canaries.rows.tolist())
+        planted |= set(canaries.rows.tolist())
+    assert unmeasured(tracker) == sorted(planted)
+
+
+def test_canaries_that_come_later_are_read_in_mid_epoch() -> None:
+    tracker, canaries = SignalTracker(["Margin"]), LabelCanaries(C, 0.2)
+    quiet([tracker])
+
+    class Reads(Callback):  # type: ignore[misc]  # its base is made at import time
+        def on_train_batch_end(self, *_: Any) -> None:
+            assert unmeasured(tracker) == canaries.rows.tolist()
+
+    quiet([canaries, tracker, Reads()])
+
+
+def test_a_function_that_reads_the_labels_gets_the_given_ones() -> None:
+    tracker = SignalTracker(["Margin"], target=lambda batch: batch[1].clone())
+    canaries = LabelCanaries(C, 0.2)
+    quiet([tracker, canaries])
+    assert unmeasured(tracker) == canaries.rows.tolist()
