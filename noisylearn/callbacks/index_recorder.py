@@ -115,14 +115,7 @@ class IndexRecorder:
         Raises:
             ValueError: There are several, and none or an unknown one was named.
         """
-        loaders = self._trainer.train_dataloader
-        if self._key is None:
-            return loaders
-        try:
-            return loaders[self._key]
-        except (KeyError, IndexError, TypeError) as error:
-            keys = list(loaders) if isinstance(loaders, dict) else f"a {type(loaders).__name__}"
-            raise ValueError(f"`loader={self._key!r}` is none of the training loaders, which are {keys}") from error
+        return tracked_loader(self._trainer, self._key)
 
     def take(self, count: int) -> Tensor:
         """Return the row numbers of the batch that was just trained on.
@@ -149,6 +142,26 @@ class IndexRecorder:
                 f"{YIELD_IT}"
             )
         return torch.tensor([_as_int(i) for i in indices], dtype=torch.int64)
+
+
+def tracked_loader(trainer: Any, key: str | int | None) -> Any:
+    """Return the training loader that is asked for.
+
+    Args:
+        trainer: The Trainer, once it has made its loaders.
+        key: Which of several it is; None where there is one.
+
+    Raises:
+        ValueError: There is none of that key.
+    """
+    loaders = trainer.train_dataloader
+    if key is None:
+        return loaders
+    try:
+        return loaders[key]
+    except (KeyError, IndexError, TypeError) as error:
+        keys = list(loaders) if isinstance(loaders, dict) else f"a {type(loaders).__name__}"
+        raise ValueError(f"`loader={key!r}` is none of the training loaders, which are {keys}") from error
 
 
 def _as_int(index: Any) -> int:

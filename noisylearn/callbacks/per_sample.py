@@ -26,6 +26,7 @@ class PerSampleCallback(Callback):
 
     Args:
         num_samples: Rows of the table; by default the size of the training set.
+        loader: Which of several training loaders is tracked: its key in the dict or list of them.
 
     Attributes:
         signal_set: The signals and their table; None before the first observation.
@@ -37,9 +38,9 @@ class PerSampleCallback(Callback):
             what was measured on them is of a label that was not given, and has no score.
     """
 
-    def __init__(self, num_samples: int | None = None) -> None:
+    def __init__(self, num_samples: int | None = None, loader: str | int | None = None) -> None:
         super().__init__()
-        self._num_samples = num_samples
+        self._num_samples, self.loader = num_samples, loader
         self.by_position = False  # rows are positions in the loader's dataset, not numbers that batches carry
         self.signal_set: SignalSet | None = None
         self.dataset_index: list[int] | None = None
