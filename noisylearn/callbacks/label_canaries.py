@@ -20,10 +20,10 @@ from noisylearn.signals import GivenLabel, Observation, SignalSet
 class LabelCanaries(ObservingCallback):
     """Trains on a wrong label for a few samples, and logs each epoch how many of these the network has memorized.
 
-    A random ``fraction`` of the training samples gets another class, drawn evenly from the others, in the batches that
-    ``training_step`` receives; the dataset and what the loader makes of it are not touched. Logged are
+    A random ``fraction`` of the training samples (at least one) gets another class, drawn evenly from the others, in
+    the batches that ``training_step`` receives; the dataset and what the loader makes of it are not touched. Logged are
     ``canary_memorized`` (predicted as flipped), ``canary_correct`` (predicted as given) and ``canary_other``, over the
-    canaries seen in the epoch. They rise and fall as the same fractions of the really wrong labels do
+    canaries seen in the epoch, if any. They rise and fall as the same fractions of the really wrong labels do
     (`MemorizationMeter`), but need no true label; a given label that is itself wrong blurs them a little.
 
     Trackers of the same Trainer go on measuring against the label that was given, and export no score of a sample that
@@ -73,9 +73,11 @@ class LabelCanaries(ObservingCallback):
             raise ValueError("`target` must be a key (a str or an int), since labels are replaced there")
         self._given_classes = None if num_classes is None else check_positive_int("num_classes", num_classes)
         self.fraction, self.seed = fraction, seed
-        self._view = LabelView(self._flip, StepReader(index, target, loader=loader))
+        self._batches = StepReader(index, target, loader=loader)
+        self._view = LabelView(self._flip, self._batches)
+        self._trainer: Any = None
         self._shift = torch.empty(0, dtype=torch.int64)
-        self._classes, self._checked_labels = 0, False
+        self._classes = 0
 
     def build_signals(self, num_samples: int, num_classes: int) -> SignalSet:
         """Keep the last prediction and the given label."""
@@ -89,7 +91,7 @@ class LabelCanaries(ObservingCallback):
     # -- planting ----------------------------------------------------------------------------------------------------
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """Choose the canaries and stand before the batches.
+        """Stand before the batches.
 
         Raises:
             ValueError: The number of classes is not known, or below 2.
@@ -103,8 +105,9 @@ class LabelCanaries(ObservingCallback):
                 raise ValueError(
                     f"`num_classes` is needed to flip a label to another class, got {classes}: pass it, at least 2"
                 )
-            self._classes, self._checked_labels = classes, False
+            self._classes = classes
             self._shift = torch.empty(0, dtype=torch.int64)
+            self._trainer = trainer
             self._view.attach(trainer)
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
@@ -113,32 +116,40 @@ class LabelCanaries(ObservingCallback):
         super().teardown(trainer, pl_module, stage)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
-        """Put everything back."""
+        """Put everything back; where it was the first step that failed, say what may have been the reason."""
+        if len(self._shift) and not self._checked:
+            text = f"`num_classes` of LabelCanaries is {self._classes}, so labels up to {self._classes - 1} are shown: "
+            exception.add_note(text + "it must be the width of the logits")
         self._view.detach()
         super().on_exception(trainer, pl_module, exception)
 
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Draw the canaries, now that the size of the training set is known, and tell the trackers."""
-        super().on_train_start(trainer, pl_module)
-        loader = self._reader.recorder.tracked_loader()
-        size = self._size(loader, trainer.datamodule)
+    def _plant(self, device: torch.device) -> None:
+        """Draw the canaries and tell the trackers; what the rows are is known when a batch was seen."""
+        size = self._size(self._batches.recorder.tracked_loader(), self._trainer.datamodule)
         generator = torch.Generator().manual_seed(self.seed)
-        chosen = torch.rand(size, generator=generator) < self.fraction
-        shift = torch.randint(1, self._classes, (size,), generator=generator)
-        self._shift = torch.where(chosen, shift, 0).to(pl_module.device)
-        for callback in trainer.callbacks:
+        rows = torch.randperm(size, generator=generator)[: max(round(self.fraction * size), 1)]
+        shift = torch.randint(1, self._classes, rows.shape, generator=generator)
+        self._shift = torch.zeros(size, dtype=torch.int64).index_copy(0, rows, shift).to(device)
+        for callback in self._trainer.callbacks:
             if isinstance(callback, PerSampleCallback) and callback is not self:
                 callback.planted = torch.unique(torch.cat([callback.planted, self.rows.cpu()]))
 
     def _flip(self, index: Tensor, targets: Tensor) -> Tensor:
-        if not self._checked_labels:
-            self._check_labels(targets)
+        if not len(self._shift):  # a fit's first batch
+            self._check(targets)
+            self.by_position = self._batches.recorded
+            self._plant(targets.device)
         shift = self._shift[index]
         flipped = torch.where(shift != 0, (targets + shift) % self._classes, targets)
         return flipped if self._ignored is None else torch.where(targets == self._ignored, targets, flipped)
 
-    def _check_labels(self, targets: Tensor) -> None:
+    def _check(self, targets: Tensor) -> None:
         """Check, on the first batch of a fit only (it waits for the device), that labels are below the classes."""
+        if len(self._batches.keys):
+            raise ValueError(
+                "`index` must be integers for LabelCanaries, got strings: each callback would number the samples in "
+                "its own way; number them in the dataset"
+            )
         labels = targets if self._ignored is None else targets[targets != self._ignored]
         low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
         if low < 0:
@@ -151,7 +162,6 @@ class LabelCanaries(ObservingCallback):
                 f"`num_classes` must be above every label, got {self._classes} and the label {high}: pass the number "
                 "of classes"
             )
-        self._checked_labels = True
 
     def _prepare(self, trainer: Any, obs: Observation) -> None:
         super()._prepare(trainer, obs)
@@ -167,8 +177,12 @@ class LabelCanaries(ObservingCallback):
         super().on_train_epoch_end(trainer, pl_module)
         if self.signal_set is None:
             return
+        if not len(self._shift):  # resumed from a checkpoint of an epoch that was over but for this
+            self._plant(pl_module.device)
         state = self.signal_set.table.views()
         seen = (state["last_epoch"] == self._epoch(trainer)) & (self._shift != 0)
+        if not bool(seen.any()):
+            return
         given, predicted = state["given"][seen].long(), state["prediction"][seen].long()
         shown = (given + self._shift[seen]) % self._classes
         values = {"canary_memorized": predicted == shown, "canary_correct": predicted == given}

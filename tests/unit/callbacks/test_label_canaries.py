@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from noisylearn._compat import Callback
 from noisylearn.callbacks import LabelCanaries, MemorizationMeter, SignalTracker, SignalWriter, SweepTracker
@@ -92,7 +92,7 @@ def test_some_labels_are_flipped_in_the_batches_and_nowhere_else(kind: str) -> N
     before = Y.clone()
     fit([canaries, logged], train, module, epochs=3, limit_val_batches=0)
     rows = canaries.rows.tolist()
-    assert 4 <= len(rows) <= 20
+    assert len(rows) == round(0.2 * N)
     for shown, values in zip(module.shown, logged.values, strict=True):
         assert sorted(shown) == list(range(N))
         assert [i for i in range(N) if shown[i][0] != Y[i]] == rows
@@ -197,21 +197,30 @@ def test_a_label_that_means_none_stays_so() -> None:
 
 @pytest.mark.parametrize("asked", ["argument", "module"])
 def test_a_number_of_classes_that_is_not_that_of_the_labels(asked: str) -> None:
-    def attempt(classes: int) -> None:
+    def attempt(classes: int, shuffled: bool = True) -> None:
         module = Sees()
         module.num_classes = classes  # type: ignore[assignment]  # a module's own attribute
-        fit([LabelCanaries(classes if asked == "argument" else None, 0.2)], loaders()["list"], module)
+        canaries = LabelCanaries(classes if asked == "argument" else None, 0.2)
+        fit([canaries], loaders()["list"] if shuffled else DataLoader(TensorDataset(X, Y), 1), module)
 
     with pytest.raises(ValueError, match="`num_classes` must be above every label, got 2 and the label 2: pass the"):
         attempt(2)
     with pytest.raises(ValueError, match="`num_classes` must be the width of the logits, 3, got 5: pass 3"):
-        attempt(5)
+        attempt(5, shuffled=False)  # its first sample is no canary
+
+
+def test_a_step_that_a_canary_s_label_has_broken_says_so() -> None:
+    with pytest.raises(IndexError) as caught:
+        fit([LabelCanaries(50, 0.2)], DataLoader(TensorDataset(X, Y), N), Sees(), limit_val_batches=0)
+    assert caught.value.__notes__ == [
+        "`num_classes` of LabelCanaries is 50, so labels up to 49 are shown: it must be the width of the logits"
+    ]
 
 
 def test_a_label_that_no_canary_has_is_never_touched() -> None:
     """Of a batch that comes later, with a label that the first batch did not show to be there."""
     canaries = LabelCanaries(2, 0.2)
-    canaries._classes, canaries._checked_labels = 2, True
+    canaries._classes = 2
     canaries._shift = torch.tensor([0, 1, 0])
     assert canaries._flip(torch.arange(3), torch.tensor([2, 1, 0])).tolist() == [2, 0, 0]
 
@@ -271,3 +280,40 @@ def test_a_function_that_reads_the_labels_gets_the_given_ones() -> None:
     canaries = LabelCanaries(C, 0.2)
     quiet([tracker, canaries])
     assert unmeasured(tracker) == canaries.rows.tolist()
+
+
+@pytest.mark.parametrize("carried", [False, True])
+def test_canaries_of_a_subset(carried: bool) -> None:
+    rows = list(range(1, N, 2))
+    data: Any = IndexedDataset(TensorDataset(X, Y)) if carried else TensorDataset(X, Y)
+    tracker, canaries, module = SignalTracker(["Margin"]), LabelCanaries(C, 0.2), Sees()
+    fit([tracker, canaries], DataLoader(Subset(data, rows), 8, shuffle=True), module, limit_val_batches=0)
+    flipped = {i for i, (label, _) in module.shown[0].items() if label != Y[i]}
+    planted = canaries.rows.tolist()
+    assert flipped == set(planted) & set(rows) if carried else {rows[i] for i in planted}
+    assert len(planted) == round(0.2 * (N if carried else len(rows)))
+    given, seen = tracker.scores()["given"], Y[rows].float()
+    assert torch.equal(given[rows] if carried else given, seen)
+
+
+def test_there_is_a_canary_in_the_smallest_set() -> None:
+    canaries, logged = LabelCanaries(C, 0.01), Logged()
+    fit([canaries, logged], DataLoader(TensorDataset(X[:20], Y[:20]), 8), Sees(), limit_val_batches=0)
+    assert len(canaries.rows) == 1
+    assert sum(logged.values[0].values()) == 1
+
+
+def test_nothing_is_logged_of_an_epoch_without_a_canary() -> None:
+    logged = Logged()
+    data = TensorDataset(X, torch.where(torch.arange(N) == 44, -100, Y))
+    fit([LabelCanaries(C, 0.01, ignore_index=-100), logged], DataLoader(data, 8), Sees(), limit_val_batches=0)
+    assert logged.values == [{}]
+
+
+def test_samples_with_names_are_refused() -> None:
+    class Stream(IterableDataset[Any]):
+        def __iter__(self) -> Any:
+            return iter([{"x": X[i], "label": Y[i], "index": f"sample {i}"} for i in range(N)])
+
+    with pytest.raises(ValueError, match=r"`index` must be integers for LabelCanaries, got strings: .*number them in"):
+        fit([LabelCanaries(C, num_samples=100)], DataLoader(Stream(), 8), Sees(), limit_val_batches=0)
