@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from noisylearn.callbacks.shadow import Shadow
-from noisylearn.callbacks.step_reader import StepReader, given_label, replaced
+from noisylearn.callbacks.step_reader import StepReader, describe, given_label, replaced
 
 Edit = Callable[[Tensor, Tensor], Tensor]
 """From row numbers and labels, ``(B,)`` each, to the labels to train on."""
@@ -61,8 +61,10 @@ class LabelView:
             return batch
         key = self._reader.target_key(part)
         shown = part[key]
+        if not isinstance(shown, Tensor) or shown.shape[:1].numel() != shown.numel():
+            raise ValueError(f"`target` must be one label a sample where labels are replaced, got {describe(shown)}")
         index = self._reader.index(part, len(shown)).to(shown.device)
-        targets = self._edit(index, shown)
+        targets = self._edit(index, shown.reshape(-1)).to(shown.dtype).view_as(shown)  # (B, 1) of a binary head, too
         # A note on the tensor, which `given_label` reads: trackers measure against what was given, also where several
         # callbacks replace labels, in whatever order.
         targets.given_label = given_label(shown)  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -313,7 +314,8 @@ def replaced(batch: Any, key: Any, value: Any) -> Any:
         ('image', 4)
     """
     if isinstance(batch, Mapping):
-        rebuilt: Any = {**batch, key: value}
+        rebuilt: Any = copy(batch)  # its own kind: a BatchEncoding of Hugging Face has its items as attributes
+        rebuilt[key] = value
         return rebuilt
     if isinstance(batch, list | tuple):
         items = [value if i == key % len(batch) else item for i, item in enumerate(batch)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import UserDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 
 from noisylearn._compat import Callback
 from noisylearn.callbacks import LabelCanaries, MemorizationMeter, SignalTracker, SignalWriter, SweepTracker
+from noisylearn.callbacks.step_reader import replaced
 from noisylearn.data import IndexedDataset, TensorLoader
 from tests.unit.callbacks.small import C, Module, fit
 
@@ -317,3 +319,62 @@ def test_samples_with_names_are_refused() -> None:
 
     with pytest.raises(ValueError, match=r"`index` must be integers for LabelCanaries, got strings: .*number them in"):
         fit([LabelCanaries(C, num_samples=100)], DataLoader(Stream(), 8), Sees(), limit_val_batches=0)
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_a_binary_head_s_labels_keep_their_shape_and_dtype(column: bool) -> None:
+    zeros_and_ones = (Y > 0).float()
+    y = zeros_and_ones[:, None] if column else zeros_and_ones
+
+    class Binary(Sees):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Linear(1, 1)
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            x, shown = batch
+            assert (shown.shape, shown.dtype) == ((len(x), *y.shape[1:]), torch.float32)
+            self.shown[-1] |= {int(i): (label, 0) for i, label in zip(x[:, 0].tolist(), shown.tolist(), strict=True)}
+            logits = self.net(x / N) if column else self.net(x / N)[:, 0]
+            return nn.functional.binary_cross_entropy_with_logits(logits, shown)
+
+    tracker, canaries, module = SignalTracker(["Margin"]), LabelCanaries(2, 0.2), Binary()
+    fit([canaries, tracker], DataLoader(TensorDataset(X, y), 8, shuffle=True), module, limit_val_batches=0)
+    flipped = [i for i in range(N) if module.shown[0][i][0] != y[i].tolist()]
+    assert flipped == sorted(canaries.rows.tolist())
+    assert torch.equal(tracker.scores()["given"], zeros_and_ones)
+
+
+def test_what_is_not_one_label_a_sample_is_not_replaced() -> None:
+    soft = nn.functional.one_hot(Y, C).float()
+    with pytest.raises(ValueError, match=r"`target` must be one label a sample .*, got tensor \(8, 3\) float32"):
+        fit([LabelCanaries(C, 0.2)], DataLoader(TensorDataset(X, soft), 8), Sees(), limit_val_batches=0)
+
+
+class Encoding(UserDict[str, Tensor]):
+    """A batch that has its items as attributes, as Hugging Face's BatchEncoding does."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "data" or name not in self.data:  # not set yet, while it is copied
+            raise AttributeError(name)
+        return self.data[name]
+
+
+def encoded(items: list[Any]) -> Encoding:
+    return Encoding({"input_ids": torch.stack([x for x, _ in items]), "labels": torch.stack([y for _, y in items])})
+
+
+def test_a_batch_stays_of_its_own_kind() -> None:
+    class Attributes(Sees):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return super().training_step((batch.input_ids, batch.labels), batch_idx)
+
+    canaries, module = LabelCanaries(C, 0.2), Attributes()
+    fit([canaries], DataLoader(TensorDataset(X, Y), 8, collate_fn=encoded), module, limit_val_batches=0)
+    assert [i for i in range(N) if module.shown[0][i][0] != Y[i]] == canaries.rows.tolist()
+
+
+def test_a_replaced_label_leaves_the_batch_as_it_was() -> None:
+    batch = encoded([(X[0], Y[0])])
+    assert replaced(batch, "labels", Y[1:2]).labels.tolist() == [1]
+    assert batch.labels.tolist() == [0]

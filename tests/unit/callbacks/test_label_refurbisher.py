@@ -156,3 +156,26 @@ def test_a_name_that_is_new_keeps_its_label(monkeypatch: pytest.MonkeyPatch) -> 
     callbacks = [SignalTracker(), LabelRefurbisher(6, threshold=0.5)]
     fit(callbacks, DataLoader(Stream(grows=True), 5), module, epochs=10, limit_val_batches=0)
     assert seen_through(module)
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_a_binary_head_s_labels_keep_their_shape_and_dtype(column: bool) -> None:
+    true, given = (TRUE > 0).float(), torch.where(WRONG, TRUE == 0, TRUE > 0).float()
+
+    class Binary(Sees):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Linear(C, 1)
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            x, y = batch
+            assert (y.shape, y.dtype) == ((len(x), 1) if column else (len(x),), torch.float32)
+            rows = ((x.sum(1) - 1) * 1000 / C).round().long().tolist()
+            self.shown[-1] |= dict(zip(rows, y.reshape(-1).tolist(), strict=True))
+            return nn.functional.binary_cross_entropy_with_logits(self.net(x).reshape(y.shape), y)
+
+    module = Binary()
+    data = TensorDataset(X, given[:, None] if column else given)
+    callbacks = [SignalTracker(), LabelRefurbisher(6, threshold=0.5)]
+    fit(callbacks, DataLoader(data, 5, shuffle=True), module, epochs=9, limit_val_batches=0)
+    assert [module.shown[-1][i] for i in range(N)] == true.tolist()
