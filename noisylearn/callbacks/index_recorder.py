@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,13 +17,30 @@ from noisylearn.callbacks.shadow import Shadow, unwrap
 YIELD_IT = "let the batch carry it: wrap the dataset in noisylearn.data.IndexedDataset, or pass `index=`"
 
 
+@dataclass
+class _Pass:
+    """What one iterator has yielded and nobody has read yet."""
+
+    epoch: int
+    indices: deque[Any] = field(default_factory=deque)
+    open: bool = True
+    read: bool = False
+
+
 class RecordingSampler:
     """A sampler that remembers what it yields, for the main process to read batch by batch.
 
     Everything else (``set_epoch``, state) is forwarded to the wrapped sampler.
 
+    An iterator that is given up (somebody has looked at a batch) leaves nothing behind, nor does an earlier epoch.
+    Where a short loader begins again beside a longer one, its last batch may have been fetched and not been trained on
+    yet: it is read first.
+
     Args:
         sampler: The loader's own sampler.
+        batch_size: Of a loader that may begin again within an epoch; 0 where none does.
+        drop_last: Whether that loader leaves out what does not fill a batch.
+        epoch: Says which epoch it is.
 
     Example:
         >>> sampler = RecordingSampler([4, 2, 7])
@@ -30,16 +48,38 @@ class RecordingSampler:
         ([4, 2, 7], [4, 2], [7])
     """
 
-    def __init__(self, sampler: Any) -> None:
+    def __init__(
+        self, sampler: Any, batch_size: int = 0, drop_last: bool = False, epoch: Callable[[], int] = int
+    ) -> None:
         self.wrapped = sampler
-        self._yielded: deque[Any] = deque()
+        self._batch_size, self._drop_last, self._epoch = batch_size, drop_last, epoch
+        self._passes: list[_Pass] = []
 
     def __iter__(self) -> Iterator[Any]:
-        yielded: deque[Any] = deque()  # a new epoch: what the last one left over is void
-        self._yielded = yielded
-        for index in self.wrapped:
-            yielded.append(index)
-            yield index
+        new = _Pass(self._epoch())
+        self._passes = [old for old in self._passes if self._goes_on(old, new.epoch)] + [new]
+        count = 0
+        try:
+            for index in self.wrapped:
+                new.indices.append(index)
+                count += 1
+                yield index
+        except GeneratorExit:
+            new.indices.clear()
+            raise
+        finally:
+            new.open = False
+        if self._drop_last and self._batch_size:
+            for _ in range(count % self._batch_size):
+                new.indices.pop()
+
+    def _goes_on(self, old: _Pass, epoch: int) -> bool:
+        """Whether something is left to be read of an earlier iterator when another begins.
+
+        One that has come to its end and was never read is somebody else's, unless it was a single batch.
+        """
+        left = bool(old.indices) and (old.read or len(old.indices) <= self._batch_size)
+        return old.epoch == epoch and (old.open or left)
 
     def __len__(self) -> int:
         return len(self.wrapped)
@@ -50,8 +90,18 @@ class RecordingSampler:
         return getattr(self.wrapped, name)
 
     def take(self, count: int) -> list[Any]:
-        """Remove and return the next ``count`` indices (fewer at the end)."""
-        return [self._yielded.popleft() for _ in range(min(count, len(self._yielded)))]
+        """Remove and return the next ``count`` indices (fewer at the end).
+
+        Raises:
+            ValueError: Two iterators are open, and which of them is trained on is not known.
+        """
+        if sum(part.open for part in self._passes) > 1:
+            raise ValueError(
+                f"the training loader is read by two iterators at once, so the rows cannot be told: {YIELD_IT}"
+            )
+        first = next((part for part in self._passes if part.indices), _Pass(0))
+        first.read = True
+        return [first.indices.popleft() for _ in range(min(count, len(first.indices)))]
 
 
 class IndexRecorder:
@@ -92,7 +142,9 @@ class IndexRecorder:
     def _record(self, loader: Any) -> None:
         self._restore_samplers(loader)
         if recordable(loader) is None:
-            sampler = RecordingSampler(loader.batch_sampler.sampler)
+            batches, trainer = loader.batch_sampler, self._trainer
+            size = 0 if self._key is None else batches.batch_size  # one loader alone does not begin again
+            sampler = RecordingSampler(batches.sampler, size, batches.drop_last, lambda: trainer.current_epoch)
             self._samplers.append((loader, sampler))
             loader.batch_sampler.sampler = sampler
 
@@ -115,14 +167,7 @@ class IndexRecorder:
         Raises:
             ValueError: There are several, and none or an unknown one was named.
         """
-        loaders = self._trainer.train_dataloader
-        if self._key is None:
-            return loaders
-        try:
-            return loaders[self._key]
-        except (KeyError, IndexError, TypeError) as error:
-            keys = list(loaders) if isinstance(loaders, dict) else f"a {type(loaders).__name__}"
-            raise ValueError(f"`loader={self._key!r}` is none of the training loaders, which are {keys}") from error
+        return tracked_loader(self._trainer, self._key)
 
     def take(self, count: int) -> Tensor:
         """Return the row numbers of the batch that was just trained on.
@@ -149,6 +194,26 @@ class IndexRecorder:
                 f"{YIELD_IT}"
             )
         return torch.tensor([_as_int(i) for i in indices], dtype=torch.int64)
+
+
+def tracked_loader(trainer: Any, key: str | int | None) -> Any:
+    """Return the training loader that is asked for.
+
+    Args:
+        trainer: The Trainer, once it has made its loaders.
+        key: Which of several it is; None where there is one.
+
+    Raises:
+        ValueError: There is none of that key.
+    """
+    loaders = trainer.train_dataloader
+    if key is None:
+        return loaders
+    try:
+        return loaders[key]
+    except (KeyError, IndexError, TypeError) as error:
+        keys = list(loaders) if isinstance(loaders, dict) else f"a {type(loaders).__name__}"
+        raise ValueError(f"`loader={key!r}` is none of the training loaders, which are {keys}") from error
 
 
 def _as_int(index: Any) -> int:

@@ -12,6 +12,7 @@ from noisylearn._compat import Callback
 from noisylearn.callbacks.label_view import LabelView
 from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.per_sample import PerSampleCallback
+from noisylearn.callbacks.row_keys import KnownKeys
 from noisylearn.callbacks.step_reader import StepReader
 
 SUGGESTED = "suggested"
@@ -63,7 +64,8 @@ class LabelRefurbisher(Callback):
             raise ValueError("`target` must be a key (a str or an int), since labels are replaced there")
         self.labels: Tensor | None = None
         self._on_device: Tensor | None = None
-        self._view = LabelView(self._replace, StepReader(index, target, loader=loader))
+        self._reader = StepReader(index, target, loader=loader)
+        self._view = LabelView(self._replace, self._reader)
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Stand before the batches."""
@@ -84,7 +86,7 @@ class LabelRefurbisher(Callback):
         Raises:
             ValueError: No tracker suggests labels.
         """
-        self._tracker(trainer)
+        self._reader.keys = KnownKeys(self._tracker(trainer).keys)
         if self.labels is not None:
             self._on_device = self.labels.to(pl_module.device)
 
@@ -112,8 +114,10 @@ class LabelRefurbisher(Callback):
 
     def _replace(self, index: Tensor, targets: Tensor) -> Tensor:
         if self._on_device is None:
-            return targets.clone()
-        label = self._on_device[index]
+            return targets
+        # A sample with a name that is new in this epoch has no row yet, or one after those that labels are known of.
+        known = (index >= 0) & (index < len(self._on_device))
+        label = torch.where(known, self._on_device[index.where(known, 0)], -1)
         return torch.where(label >= 0, label, targets)
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from noisylearn.callbacks.shadow import Shadow
-from noisylearn.callbacks.step_reader import StepReader, describe, given_label
+from noisylearn.callbacks.step_reader import StepReader, describe, given_label, replaced
 
 Edit = Callable[[Tensor, Tensor], Tensor]
 """From row numbers and labels, ``(B,)`` each, to the labels to train on."""
 
 
 class LabelView:
-    """Shows other labels to ``training_step``, in a batch of its own.
+    """Shows other labels to ``training_step``, in a batch of its own; who measures reads the ones that were given.
 
     It stands before the strategy's public ``batch_to_device``, which Lightning calls for every batch, in training only.
     The batch is rebuilt around a new tensor of labels: what the loader made stays as it was, storage included.
@@ -23,14 +23,13 @@ class LabelView:
     Args:
         edit: From row numbers and labels to the labels to train on.
         reader: Where batches have the row numbers and labels; a label's place must be a key, not a function.
-        measured: Whether trackers go on measuring against the label that was given, else against the one shown.
 
     Example:
         >>> LabelView(lambda index, targets: targets, StepReader()).detach()  # nothing was attached
     """
 
-    def __init__(self, edit: Edit, reader: StepReader, measured: bool = True) -> None:
-        self._edit, self._reader, self._measured = edit, reader, measured
+    def __init__(self, edit: Edit, reader: StepReader) -> None:
+        self._edit, self._reader = edit, reader
         self._trainer: Any = None
         self._shadow: Shadow | None = None
 
@@ -61,23 +60,13 @@ class LabelView:
         if part is None:
             return batch
         key = self._reader.target_key(part)
-        given = part[key]
-        index = self._reader.index(part, len(given)).to(given.device)
-        targets = self._edit(index, given)
+        shown = part[key]
+        if not isinstance(shown, Tensor) or shown.shape[:1].numel() != shown.numel():
+            raise ValueError(f"`target` must be one label a sample where labels are replaced, got {describe(shown)}")
+        index = self._reader.index(part, len(shown)).to(shown.device)
+        targets = self._edit(index, shown.reshape(-1)).to(shown.dtype).view_as(shown)  # (B, 1) of a binary head, too
         # A note on the tensor, which `given_label` reads: trackers measure against what was given, also where several
         # callbacks replace labels, in whatever order.
-        before = given_label(given)
-        targets.given_label = before if self._measured else self._edit(index, before)  # type: ignore[attr-defined]
-        edited = _with(part, key, targets)
-        return edited if self._reader.loader is None else _with(batch, self._reader.loader, edited)
-
-
-def _with(batch: Any, key: Any, value: Any) -> Any:
-    """A batch like ``batch`` with another value at ``key``."""
-    if isinstance(batch, Mapping):
-        rebuilt: Any = {**batch, key: value}
-        return rebuilt
-    if isinstance(batch, list | tuple):
-        items = [value if i == key % len(batch) else item for i, item in enumerate(batch)]
-        return type(batch)(*items) if hasattr(batch, "_fields") else type(batch)(items)
-    raise ValueError(f"the labels of a batch can be replaced in a tuple, a list or a dict, got {describe(batch)}")
+        targets.given_label = given_label(shown)  # type: ignore[attr-defined]
+        edited = replaced(part, key, targets)
+        return edited if self._reader.loader is None else replaced(batch, self._reader.loader, edited)

@@ -123,9 +123,7 @@ class MemorizationMeter(ObservingCallback):
                 f"`clean_targets` must have one label per training sample ({self.signal_set.table.num_samples}), "
                 f"got {len(self._all_clean)}: pass the true labels of the whole training set"
             )
-        if self.planted is not None:  # wrong on purpose is not what is measured here
-            clean = clean.index_fill(0, self.planted.rows, UNKNOWN)
-        self._clean = clean.to(device)
+        self._clean = clean.index_fill(0, self.planted, UNKNOWN).to(device)  # wrong on purpose is not what is measured
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Log the fractions over the samples seen in this epoch."""

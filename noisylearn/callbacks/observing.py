@@ -49,7 +49,7 @@ class ObservingCallback(PerSampleCallback):
         ignore_index: int | None = None,
         epoch_range: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(num_samples)
+        super().__init__(num_samples, loader)
         self._epoch_range = check_epoch_range(epoch_range)
         if commit_every_n_steps is not None:
             check_positive_int("commit_every_n_steps", commit_every_n_steps)

@@ -14,7 +14,6 @@ from noisylearn._checks import check_positive_int
 from noisylearn._compat import Callback
 from noisylearn.callbacks.index_recorder import innermost, source_index
 from noisylearn.callbacks.named_signals import Planned
-from noisylearn.callbacks.planted import Planted
 from noisylearn.callbacks.row_keys import RowKeys
 from noisylearn.signals import Score, SignalSet
 
@@ -27,6 +26,7 @@ class PerSampleCallback(Callback):
 
     Args:
         num_samples: Rows of the table; by default the size of the training set.
+        loader: Which of several training loaders is tracked: its key in the dict or list of them.
 
     Attributes:
         signal_set: The signals and their table; None before the first observation.
@@ -34,17 +34,18 @@ class PerSampleCallback(Callback):
             ``Subset``s; None where it is not, and where the batches carry the index themselves.
         by_position: Whether rows are positions in the training loader's dataset, not numbers that batches carry.
         keys: The samples' own names, where batches carry strings instead of row numbers.
-        planted: Labels that another callback has replaced on purpose (`LabelCanaries`); exports take that back.
+        planted: ``(K,)`` int64, rows that were trained on another label on purpose (`LabelCanaries`), in whichever fit;
+            what was measured on them is of a label that was not given, and has no score.
     """
 
-    def __init__(self, num_samples: int | None = None) -> None:
+    def __init__(self, num_samples: int | None = None, loader: str | int | None = None) -> None:
         super().__init__()
-        self._num_samples = num_samples
+        self._num_samples, self.loader = num_samples, loader
         self.by_position = False  # rows are positions in the loader's dataset, not numbers that batches carry
         self.signal_set: SignalSet | None = None
         self.dataset_index: list[int] | None = None
         self.keys = RowKeys()
-        self.planted: Planted | None = None
+        self.planted = torch.empty(0, dtype=torch.int64)
         self._dataset_size = 0
         self._num_classes = 0
         self._epoch_offset = 0
@@ -207,7 +208,12 @@ class PerSampleCallback(Callback):
         if self.signal_set is None:
             raise RuntimeError("no scores yet: run `Trainer.fit` with this callback first")
         scores = {name: value[: self.num_rows] for name, value in self.signal_set.compute().items()}
-        return scores if self.planted is None else self.planted.taken_back(scores)
+        if not len(self.planted):
+            return scores
+        rows = self.planted.to(self.signal_set.table.device)
+        return {
+            name: value if name == "given" else value.index_fill(0, rows, torch.nan) for name, value in scores.items()
+        }
 
     def to_frame(self, clean_targets: Any = None) -> Any:
         """Return one row per training sample, see `signal_table`.
@@ -258,7 +264,7 @@ class PerSampleCallback(Callback):
         return {
             "signals": self.signal_set.state_dict(),
             "keys": self.keys.names,
-            "planted": None if self.planted is None else vars(self.planted),
+            "planted": self.planted,
             "num_classes": self._num_classes,
             "by_position": self.by_position,
             "epoch_offset": self._epoch_offset,
@@ -281,7 +287,7 @@ class PerSampleCallback(Callback):
         # Of other processes' uncommitted rows it is told when the loader is known, see `ObservingCallback`.
         self.signal_set.load_state_dict({**signals, "world_size": 1})
         self.keys.restore(state_dict["keys"])
-        self.planted = None if state_dict["planted"] is None else Planted(**state_dict["planted"])
+        self.planted = state_dict["planted"]
         self._epoch_offset, self._last_epoch = state_dict["epoch_offset"], state_dict["last_epoch"]
         # Rows that were staged when the checkpoint was made are committed with the rest of their epoch.
         self._uncommitted = bool((signals["staged_int"] != 0).any())

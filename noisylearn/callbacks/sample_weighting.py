@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from noisylearn._checks import check_positive_int, unknown_name
 from noisylearn._compat import Callback
-from noisylearn.callbacks.index_recorder import RecordingSampler, recordable
+from noisylearn.callbacks.index_recorder import RecordingSampler, recordable, tracked_loader
 from noisylearn.callbacks.per_sample import PerSampleCallback
 from noisylearn.callbacks.shadow import Shadow, unwrap
 from noisylearn.callbacks.weighted_sampler import WeightedSampler
@@ -23,8 +24,9 @@ class SampleWeighting(Callback):
 
     A module that has ``set_sample_weights`` (`noisylearn.NoisyLearner`) weighs its losses: every sample is still seen
     and measured. Any other module's training loader draws samples in proportion instead (`WeightedSampler`): an epoch
-    keeps its length, a sample of weight 0 is not drawn. The dataset is not touched, weights of 1 bring all back, and
-    weights are in the checkpoint. A sample that was never seen keeps the weight 1.
+    keeps its length, a sample of weight 0 is not drawn. Of several training loaders it is the tracker's. The dataset is
+    not touched, weights of 1 bring all back, and weights are in the checkpoint. A sample that was never seen keeps the
+    weight 1.
 
     Args:
         score: Name of the score, e.g. ``"aum"``.
@@ -45,7 +47,7 @@ class SampleWeighting(Callback):
         self.weights: Tensor | None = None
         self._trainer: Any = None
         self._shadow: Shadow | None = None
-        self._sampler: tuple[Any, WeightedSampler] | None = None
+        self._samplers: list[tuple[Any, WeightedSampler]] = []
 
     def weigh(self, suspicion: Tensor, epoch: int) -> Tensor:
         """Return the weights for an epoch.
@@ -69,8 +71,16 @@ class SampleWeighting(Callback):
                 self._shadow = Shadow(trainer.strategy, "process_dataloader", self._process)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Look for the score now, where its tracker is known to have it, not at an epoch's end."""
-        self.tracker()
+        """Look for the score and the loader now, not at an epoch's end.
+
+        Raises:
+            ValueError: No tracker has the score, or the samples of its loader cannot be weighed.
+        """
+        tracker = self.tracker()
+        if not hasattr(pl_module, "set_sample_weights"):
+            reason = recordable(tracked_loader(trainer, tracker.loader))
+            if reason is not None:
+                raise ValueError(f"`{type(self).__name__}` cannot weigh the samples of this loader: {reason}")
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Weigh the samples for the epoch that follows."""
@@ -125,38 +135,38 @@ class SampleWeighting(Callback):
 
     def _process(self, process: Callable[[Any], Any], loader: Any) -> Any:
         loader = process(loader)
-        if self._trainer.training:
+        if self._trainer.training and recordable(loader) is None:
             self._wrap(loader)
         return loader
 
     def _wrap(self, loader: Any) -> None:
-        reason = recordable(loader)
-        if reason is not None:
-            raise ValueError(f"`{type(self).__name__}` cannot weigh the samples of this loader: {reason}")
-        self._unwrap()
+        """Stand before a loader's sampler: which of several loaders is tracked is known when an epoch begins."""
+        self._unwrap(loader)
         # Under what records the indices, so that what is recorded is what was drawn.
         owner, name = loader.batch_sampler, "sampler"
         while isinstance(found := getattr(owner, name), RecordingSampler):
             owner, name = found, "wrapped"
-        sampler = WeightedSampler(found, self._weights_of, self._generator, len(loader.dataset))
+        sampler = WeightedSampler(found, partial(self._weights_of, loader), self._generator, len(loader.dataset))
         setattr(owner, name, sampler)
-        self._sampler = (loader, sampler)
+        self._samplers.append((loader, sampler))
 
-    def _weights_of(self, positions: Tensor) -> Tensor | None:
+    def _weights_of(self, loader: Any, positions: Tensor) -> Tensor | None:
         weights = self.weights
         if weights is None or bool((weights == weights[0]).all()):
             return None
-        assert self._sampler is not None
-        return weights[self.tracker().rows_at(positions, self._sampler[0].dataset)]
+        tracker = self.tracker()
+        if tracked_loader(self._trainer, tracker.loader) is not loader:
+            return None
+        return weights[tracker.rows_at(positions, loader.dataset)]
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed + 1_000_003 * int(self._trainer.current_epoch))
 
-    def _unwrap(self) -> None:
-        if self._sampler is not None:
-            loader, sampler = self._sampler
-            unwrap(loader.batch_sampler, "sampler", sampler)
-        self._sampler = None
+    def _unwrap(self, only: Any = None) -> None:
+        for loader, sampler in self._samplers:
+            if only is None or loader is only:
+                unwrap(loader.batch_sampler, "sampler", sampler)
+        self._samplers = [pair for pair in self._samplers if only is not None and pair[0] is not only]
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Put the loader back."""

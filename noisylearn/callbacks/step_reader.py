@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -179,8 +180,9 @@ class StepReader:
 
     def target(self, batch: Any) -> Tensor:
         """Return the batch's given labels, also where a `LabelView` shows others."""
-        found = self._target(batch) if callable(self._target) else _pick(batch, self.target_key(batch), "target")
-        return _as_tensor("target", given_label(found))
+        if callable(self._target):
+            return _as_tensor("target", self._target(as_given(batch)))
+        return _as_tensor("target", given_label(_pick(batch, self.target_key(batch), "target")))
 
     def target_key(self, batch: Any) -> str | int:
         """Return where the batch holds the given labels.
@@ -280,6 +282,45 @@ def given_label(targets: Any) -> Any:
         'cat'
     """
     return getattr(targets, "given_label", targets)
+
+
+def as_given(batch: Any) -> Any:
+    """Return a batch with the labels that were given, where a `LabelView` shows others.
+
+    Example:
+        >>> as_given({"x": 1, "y": 2})
+        {'x': 1, 'y': 2}
+    """
+    items = batch.items() if isinstance(batch, Mapping) else enumerate(batch) if isinstance(batch, list | tuple) else ()
+    for key, value in list(items):
+        if (given := given_label(value)) is not value:
+            batch = replaced(batch, key, given)
+    return batch
+
+
+def replaced(batch: Any, key: Any, value: Any) -> Any:
+    """Return a batch like ``batch`` with another value at ``key``.
+
+    Args:
+        batch: A tuple, a list or a mapping; it stays as it is.
+        key: A key, or a position.
+        value: What is there instead.
+
+    Raises:
+        ValueError: It is none of these.
+
+    Example:
+        >>> replaced(("image", 3), -1, 4)
+        ('image', 4)
+    """
+    if isinstance(batch, Mapping):
+        rebuilt: Any = copy(batch)  # its own kind: a BatchEncoding of Hugging Face has its items as attributes
+        rebuilt[key] = value
+        return rebuilt
+    if isinstance(batch, list | tuple):
+        items = [value if i == key % len(batch) else item for i, item in enumerate(batch)]
+        return type(batch)(*items) if hasattr(batch, "_fields") else type(batch)(items)
+    raise ValueError(f"the labels of a batch can be replaced in a tuple, a list or a dict, got {describe(batch)}")
 
 
 def describe(value: Any) -> str:

@@ -70,7 +70,7 @@ class SweepTracker(PerSampleCallback):
         num_samples: int | None = None,
         name: str = "sweep",
     ) -> None:
-        super().__init__(num_samples)
+        super().__init__(num_samples, loader)
         if every_n_epochs is not None:
             check_positive_int("every_n_epochs", every_n_epochs, "or None for one sweep at the end of the fit")
         self._signals = planned(as_list(signals))

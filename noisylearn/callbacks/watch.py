@@ -155,11 +155,12 @@ def count_issues(tracker: SignalTracker, scores: Mapping[str, Tensor]) -> int | 
 
 
 def agreement(tracker: SignalTracker) -> float:
-    """Return the share of the samples seen whose label was predicted at their last presentation.
+    """Return the share of the samples seen, canaries aside, whose label was predicted at their last presentation.
 
     Args:
         tracker: A tracker of the core signals that has seen samples.
     """
     assert tracker.signal_set is not None
     state = tracker.signal_set.table.views()
-    return float(state["was_correct"][state["n_seen"] > 0].float().mean())
+    seen = (state["n_seen"] > 0).index_fill(0, tracker.planted.to(tracker.signal_set.table.device), False)
+    return float(state["was_correct"][seen].float().mean())

@@ -120,10 +120,12 @@ def test_a_wrapped_sampler_is_still_itself() -> None:
 
 
 def test_a_new_epoch_forgets_what_the_last_left_over() -> None:
-    recording = RecordingSampler([5, 6, 7])
+    epochs = [0]
+    recording = RecordingSampler([5, 6, 7], epoch=lambda: epochs[-1])
     first = iter(recording)
     assert [next(first), next(first)] == [5, 6]
     assert recording.take(1) == [5]
+    epochs.append(1)
     assert list(recording) == [5, 6, 7]
     assert recording.take(9) == [5, 6, 7]
     assert len(recording) == 3
@@ -156,3 +158,77 @@ def test_positions_in_a_chain_of_subsets() -> None:
     assert tracker.per_row(torch.arange(N)).tolist() == [1, 9, 5]  # type: ignore[union-attr]
     assert tracker.per_row([10, 11, 12]).tolist() == [10, 11, 12]  # type: ignore[union-attr]
     assert tracker.per_row([1, 2]) is None
+
+
+class Long(IterableDataset[Any]):
+    """A stream that tells no length: Lightning then fetches a batch ahead."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([(X[0], Y[0])] * 50)
+
+
+class Both(Module):
+    """Writes down which samples it has seen of one loader, and may look at a batch of it unasked."""
+
+    def __init__(self, peeks: str | None) -> None:
+        super().__init__()
+        self.peeks = peeks
+        self.rows: list[Any] = []
+
+    def on_train_epoch_start(self) -> None:
+        if self.peeks == "one batch":
+            next(iter(self.trainer.train_dataloader["short"]))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        if batch_idx == 4 and self.peeks == "in mid-epoch":
+            list(self.trainer.train_dataloader["short"])
+        self.rows.append(batch["short"][0][:, 0].long())
+        return super().training_step(batch["short"], batch_idx)
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+@pytest.mark.parametrize(
+    ("options", "peeks"),
+    [
+        ({"batch_size": 4}, None),
+        ({"batch_size": 5}, None),
+        ({"batch_size": 5, "drop_last": True}, None),
+        ({"batch_size": N}, None),
+        ({"batch_size": 5, "num_workers": 2}, None),
+        ({"batch_size": 5, "drop_last": True, "num_workers": 1}, None),
+        ({"batch_size": 5}, "one batch"),
+        ({"batch_size": 5}, "in mid-epoch"),
+        ({"batch_size": 5, "num_workers": 1}, "one batch"),
+    ],
+)
+def test_a_short_loader_that_begins_again_in_the_epoch(options: dict[str, Any], peeks: str | None, ahead: bool) -> None:
+    tracker, module = SignalTracker(loader="short"), Both(peeks)
+    other: Any = Long() if ahead else [(X[0], Y[0])] * 50
+    combined = {"short": loader(shuffle=True, **options), "long": DataLoader(other, 5)}
+    fit([tracker], combined, module, epochs=3, limit_val_batches=0)
+    assert tracker.signal_set is not None
+    assert tracker.signal_set.table.views()["n_seen"].tolist() == torch.cat(module.rows).bincount(minlength=N).tolist()
+    assert torch.equal(tracker.scores()["given"].nan_to_num(-1), Y.float())
+
+
+def test_a_look_at_the_whole_loader_before_the_epoch_s_first_step() -> None:
+    class Looks(Module):
+        def on_train_epoch_start(self) -> None:
+            list(self.trainer.train_dataloader)
+
+    tracker = SignalTracker()
+    fit([tracker], loader(shuffle=True), Looks(), epochs=2)
+    assert torch.equal(tracker.scores()["given"], Y.float())
+
+
+def test_two_iterators_at_once() -> None:
+    class Reads(Module):
+        def on_train_epoch_start(self) -> None:
+            self.other = iter(self.trainer.train_dataloader)
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            next(self.other)
+            return super().training_step(batch, batch_idx)
+
+    with pytest.raises(ValueError, match=r"the training loader is read by two iterators at once, .*: let the batch"):
+        fit([SignalTracker()], loader(shuffle=True), Reads())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from noisylearn.callbacks import LabelCanaries, LabelRefurbisher, MemorizationMeter, SignalTracker
 from noisylearn.data import Digits
@@ -109,3 +109,73 @@ def test_what_is_needed() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             make()  # type: ignore[no-untyped-call]
+
+
+class Stream(IterableDataset[Any]):
+    """Samples that have names, in another order each time; in later epochs with new ones among them."""
+
+    def __init__(self, epoch: int = 0, grows: bool = False) -> None:
+        self.epoch, self.grows = epoch, grows
+
+    def __iter__(self) -> Any:
+        order = torch.randperm(N, generator=torch.Generator().manual_seed(self.epoch)).tolist()
+        self.epoch += 1
+        for i in order:
+            if self.grows and self.epoch > 8:
+                yield {"index": f"new {self.epoch} {i}", "row": -1, "input": X[i], "target": Y[i]}
+            yield {"index": f"sample {i}", "row": i, "input": X[i], "target": Y[i]}
+
+
+class SeesNamed(Sees):
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        self.shown[-1] |= dict(zip(batch["row"].tolist(), batch["target"].tolist(), strict=True))
+        return nn.functional.cross_entropy(self.net(batch["input"]), batch["target"])
+
+
+def seen_through(module: SeesNamed) -> bool:
+    return [module.shown[-1][i] for i in range(N)] == TRUE.tolist()
+
+
+@pytest.mark.parametrize("epoch_range", [None, (1, 99)])
+def test_samples_with_names_get_their_own_labels(tmp_path: Path, epoch_range: tuple[int, int] | None) -> None:
+    def callbacks() -> list[Any]:
+        return [SignalTracker(epoch_range=epoch_range), LabelRefurbisher(6, threshold=0.5)]
+
+    first, module = callbacks(), SeesNamed()
+    half = fit(first, DataLoader(Stream(), 5), module, epochs=9, limit_val_batches=0)
+    assert seen_through(module)
+    half.save_checkpoint(tmp_path / "nine.ckpt")
+    module = SeesNamed()
+    fit(callbacks(), DataLoader(Stream(50), 5), module, 10, tmp_path / "nine.ckpt", limit_val_batches=0)
+    assert seen_through(module)
+
+
+def test_a_name_that_is_new_keeps_its_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("noisylearn.callbacks.per_sample.FIRST_KEYS", 8)  # so that the table grows too
+    module = SeesNamed()
+    callbacks = [SignalTracker(), LabelRefurbisher(6, threshold=0.5)]
+    fit(callbacks, DataLoader(Stream(grows=True), 5), module, epochs=10, limit_val_batches=0)
+    assert seen_through(module)
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_a_binary_head_s_labels_keep_their_shape_and_dtype(column: bool) -> None:
+    true, given = (TRUE > 0).float(), torch.where(WRONG, TRUE == 0, TRUE > 0).float()
+
+    class Binary(Sees):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Linear(C, 1)
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            x, y = batch
+            assert (y.shape, y.dtype) == ((len(x), 1) if column else (len(x),), torch.float32)
+            rows = ((x.sum(1) - 1) * 1000 / C).round().long().tolist()
+            self.shown[-1] |= dict(zip(rows, y.reshape(-1).tolist(), strict=True))
+            return nn.functional.binary_cross_entropy_with_logits(self.net(x).reshape(y.shape), y)
+
+    module = Binary()
+    data = TensorDataset(X, given[:, None] if column else given)
+    callbacks = [SignalTracker(), LabelRefurbisher(6, threshold=0.5)]
+    fit(callbacks, DataLoader(data, 5, shuffle=True), module, epochs=9, limit_val_batches=0)
+    assert [module.shown[-1][i] for i in range(N)] == true.tolist()

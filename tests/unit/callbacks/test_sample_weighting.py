@@ -221,3 +221,42 @@ def test_wrong_arguments(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
     assert (len(X), len(Y), C) == (N, N, 3)
+
+
+@pytest.mark.parametrize("order", [["labelled", "other"], ["other", "labelled"]])
+@pytest.mark.parametrize("sweeps", [False, True])
+def test_of_several_loaders_the_tracker_s_is_weighed(order: list[str], sweeps: bool) -> None:
+    class Both(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.drawn: dict[str, list[int]] = {"labelled": [], "other": []}
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            for name, rows in self.drawn.items() if self.current_epoch else ():
+                rows += batch[name][0][:, 0].long().tolist()
+            return super().training_step(batch["labelled"], batch_idx)
+
+    how: dict[str, Any] = {"logits": "net", "loader": "labelled"}
+    tracker = SweepTracker("Margin", **how) if sweeps else SignalTracker("Margin", **how)
+    pruner, module = SamplePruner("aum", 0.5, start_epoch=1), Both()
+    train = {name: loader(shuffle=True) for name in order}
+    samplers = {name: train[name].batch_sampler.sampler for name in order}
+    fit([tracker, pruner], train, module, epochs=2)
+    assert pruner.weights is not None
+    assert len(set(module.drawn["labelled"])) == N // 2
+    assert sorted(module.drawn["other"]) == list(range(N))
+    assert all(train[name].batch_sampler.sampler is samplers[name] for name in order)
+
+
+def test_only_the_tracker_s_loader_must_be_one_that_can_be_weighed() -> None:
+    class Both(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return super().training_step(batch["one"], batch_idx)
+
+    def attempt(tracked: str) -> None:
+        train = {"one": loader(), "own": loader(batch_sampler=Own(), batch_size=1)}
+        fit([SignalTracker("Margin", loader=tracked), SamplePruner("aum", 0.5, 1)], train, Both(), epochs=2)
+
+    attempt("one")
+    with pytest.raises(ValueError, match=r"`SamplePruner` cannot weigh the samples of this loader: .* own way"):
+        attempt("own")
