@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from noisylearn.callbacks.features_finder import FeaturesFinder
 from noisylearn.callbacks.index_recorder import IndexRecorder
+from noisylearn.callbacks.learning_rate import StepRate, nearest_parameters
 from noisylearn.callbacks.logits_finder import Key, LogitsFinder
 from noisylearn.callbacks.row_keys import RowKeys
 from noisylearn.signals import Observation
@@ -59,13 +60,13 @@ class StepReader:
         self.recorded = False
         self._finder: LogitsFinder | None = None
         self._features_finder: FeaturesFinder | None = None
-        self._learning_rate: float | Tensor = 0.0
+        self._rate = StepRate()
         self._submodules = ""
         self._automatic = self._single_logit = self._checked = False
 
     def attach(self, trainer: Any) -> None:
         """Begin a fit: record the loader that is about to be made."""
-        self._checked = False
+        self._checked, self._rate = False, StepRate()
         self.recorder.attach(trainer)
 
     def detach(self) -> None:
@@ -89,8 +90,8 @@ class StepReader:
             name = self._features
             if name is None or (isinstance(name, str) and name in names):
                 self._features_finder = FeaturesFinder(module, name)
-        if "learning_rate" in self.needs:  # before the step: a scheduler may move on at its end
-            self._learning_rate = _rate(trainer.optimizers)
+        if "learning_rate" in self.needs:
+            self._rate.start_step(trainer.optimizers)
         for finder in (self._finder, self._features_finder):
             if finder is not None:
                 finder.start_step(lambda: bool(trainer.training))
@@ -111,10 +112,15 @@ class StepReader:
         index = self.index(batch, len(targets) if targets.ndim else 1)
         if isinstance(outputs, Mapping) and not outputs and (self._automatic or self._nothing_ran()):
             return None
+        finder = self._finder
         raw = self._read_logits(outputs, targets)
         if not self._checked:
             self._check_once(raw, targets)
         extras: dict[str, Any] = {name: self._extra(name, outputs, raw) for name in self.needs}
+        if "learning_rate" in extras:
+            if not self._rate.known:  # comparing values waits for the device: the first step of a fit only
+                self._rate.look(self._layer(raw, finder))
+            extras["learning_rate"] = self._rate.value
         if self._single_logit:
             one = raw.reshape(-1)
             logits, targets = torch.stack([torch.zeros_like(one), one], 1), targets.reshape(-1).to(torch.int64)
@@ -140,8 +146,6 @@ class StepReader:
         return self._finder is not None and not self._finder.ran
 
     def _extra(self, name: str, outputs: Any, logits: Tensor) -> Any:
-        if name == "learning_rate":
-            return self._learning_rate
         key: Any = self._features if name == "features" else name
         if callable(key):
             return _as_tensor(name, key(outputs))
@@ -155,6 +159,15 @@ class StepReader:
                 f"nor a submodule ({self._submodules}): pass one of those, or a callable"
             )
         return None  # the signal set says who needs it, and the way out
+
+    def _layer(self, logits: Tensor, finder: LogitsFinder | None) -> list[Tensor]:
+        """Return the parameters of the layer that made the logits, as far as they or a hook tell."""
+        found = nearest_parameters(logits)
+        if not found and finder is not None:
+            found = finder.layer_of(logits)
+        if not found and self._features_finder is not None:
+            found = self._features_finder.layer
+        return found
 
     def index(self, batch: Any, rows: int) -> Tensor:
         """Return the batch's row numbers: positions in ``loader.dataset`` if they are `recorded`."""
@@ -243,15 +256,6 @@ class StepReader:
         self._checked = True
 
 
-def _rate(optimizers: Sequence[Any]) -> float | Tensor:
-    """The first optimizer's rate; a tensor is copied, not read: its device need not wait."""
-    groups = optimizers[0].param_groups if optimizers else []
-    if not groups:
-        return 1.0  # nothing is trained, and no step weighs more than another
-    rate = groups[0]["lr"]
-    return rate.detach().clone() if isinstance(rate, Tensor) else float(rate)
-
-
 def _is_batch(batch: Any) -> bool:
     """A `Batch`, by its field names: the class itself is the data package's."""
     return getattr(batch, "_fields", None) == ("input", "target", "index")
@@ -269,7 +273,7 @@ def _pick(batch: Any, key: Key, name: str) -> Any:
 def _as_tensor(name: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         raise ValueError(f"`{name}` must be a tensor, got {describe(value)}")
-    return value.detach()
+    return value
 
 
 def given_label(targets: Any) -> Any:

@@ -52,7 +52,7 @@ class Observation:
         features: ``(B, ...)`` what the last linear layer reads, flattened to ``(B, d)``.
         peer_logits: ``(2, B, C)`` logits of two networks.
         selected: ``(B,)``, or ``(2, B)`` for two networks: whether the sample was learned from (bool, or weights).
-        learning_rate: The rate that this step's update is made with.
+        learning_rate: The rate that this step's update of the last layer is made with.
         inputs: ``(B, ...)`` what the network was given (sweeps only).
         network: The module that maps inputs to logits (sweeps only).
         layers: Outputs of some layers, from first to last, ``(B, ...)`` each (sweeps only).
