@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from noisylearn.callbacks.features_finder import FeaturesFinder
 from noisylearn.callbacks.layer_outputs import LayerOutputs
+from noisylearn.callbacks.learning_rate import StepRate
 from noisylearn.callbacks.logits_finder import Key, LogitsFinder
 from noisylearn.callbacks.row_keys import RowKeys
 from noisylearn.callbacks.step_reader import StepReader, describe
@@ -61,17 +62,20 @@ class SweepReader:
         self._ignore_index = ignore_index
         self._finder: LogitsFinder | None = None
         self._found: str | None = None
+        self._rate = StepRate()
         self.by_position = False
 
     # -- which submodule makes the logits, seen in the first training step -------------------------------------------
 
     def attach(self, module: Any) -> None:
         """Begin a fit: look for the logits, where the module has no ``forward`` and nothing is named."""
+        self._rate = StepRate()
         if self._logits is None and not _has_forward(module):
             self._finder = LogitsFinder(module, self._found)
 
-    def start_step(self) -> None:
-        """Listen to the training step that follows."""
+    def start_step(self, optimizers: Sequence[Any] = ()) -> None:
+        """Listen to the training step that follows, and read its learning rate, which a later sweep may ask for."""
+        self._rate.start_step(optimizers)
         if self._finder is not None:
             self._finder.start_step()
 
@@ -97,7 +101,9 @@ class SweepReader:
 
         Args:
             module: The LightningModule.
-            needs: What is wanted beside logits and labels, see `noisylearn.signals.Signal.needs`.
+            needs: What is wanted beside logits and labels, see `noisylearn.signals.Signal.needs`. A learning rate is
+                that of the last training step, of the layer that the features go into, if they are wanted too and it is
+                not a named one's; else the largest of the network's.
 
         Raises:
             ValueError: Something was not found; the message says what was.
@@ -125,6 +131,8 @@ class SweepReader:
                 _check_logits(logits, len(targets))
                 if features is not None:
                     extras["features"] = features.end_step(logits)
+                if "learning_rate" in needs:
+                    extras["learning_rate"] = self._learning_rate(network or module, features)
                 if layers is not None:
                     extras["layers"] = layers.end_step()
                 index = self._step.carried_index(batch)
@@ -134,6 +142,12 @@ class SweepReader:
                 return Observation(rows.to(logits.device), logits, targets, ignore_index=self._ignore_index, **extras)
 
             yield observe
+
+    def _learning_rate(self, network: nn.Module, features: FeaturesFinder | None) -> float | Tensor:
+        if not self._rate.known:
+            layer = [] if features is None else features.layer
+            self._rate.look(layer or network.parameters())
+        return self._rate.value
 
     def network(self, module: Any) -> nn.Module | None:
         """Return the module that maps inputs to logits; None where a function of the batch does.

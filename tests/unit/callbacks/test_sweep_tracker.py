@@ -318,3 +318,27 @@ def test_a_sweep_at_the_end_belongs_to_the_last_epoch() -> None:
     fit([tracker], module=Forward(), epochs=3)
     assert tracker.signal_set is not None
     assert tracker.signal_set.table.views()["last_epoch"].tolist() == [2] * N
+
+
+class Halving(Forward):
+    """A body at ten times the head's rate, both halved after every step."""
+
+    def configure_optimizers(self) -> Any:
+        body, head = self.net[0].parameters(), self.net[4].parameters()
+        optimizer = torch.optim.SGD([{"params": body, "lr": 10.0}, {"params": head, "lr": 1.0}])
+        rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}
+
+
+@pytest.mark.parametrize("every", [1, None])
+def test_the_learning_rate_is_the_last_steps(every: int | None) -> None:
+    """Of the last layer where that is known, else the largest; not the one that a scheduler has moved on to."""
+    tracker = SweepTracker(["SelfInfluence", "PacedError", "EL2N"], every_n_epochs=every)
+    paced = SweepTracker(["PacedError", "EL2N"], every_n_epochs=every, name="paced")
+    fit([tracker, paced], module=Halving(), epochs=1)  # of three steps
+    scores = tracker.scores()
+    square = scores["el2n"].square()
+    assert torch.allclose(scores["self_influence_normalized"], 0.25 * square)
+    assert torch.allclose(scores["paced_error"], 0.25 * square)
+    assert bool((scores["self_influence"] >= scores["self_influence_normalized"]).all())
+    assert torch.allclose(paced.scores()["paced_error"], 2.5 * square)
