@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from noisylearn._compat import Callback
 from noisylearn.callbacks import SweepTracker
@@ -342,3 +342,43 @@ def test_the_learning_rate_is_the_last_steps(every: int | None) -> None:
     assert torch.allclose(scores["paced_error"], 0.25 * square)
     assert bool((scores["self_influence"] >= scores["self_influence_normalized"]).all())
     assert torch.allclose(paced.scores()["paced_error"], 2.5 * square)
+
+
+class OneLogit(Forward):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net[4] = nn.Linear(6, 1)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return nn.functional.binary_cross_entropy_with_logits(self(batch[0]), batch[1])
+
+
+class Pair(OneLogit):
+    """The same with two logits ``[0, z]``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = super().forward(x)
+        return torch.cat([torch.zeros_like(z), z], 1)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+
+def test_a_binary_head_of_one_logit_is_two_classes() -> None:
+    """Signals of gradients too, which run the network themselves."""
+    y = torch.arange(N) % 2
+    one, two = (SweepTracker(["Margin", "GraNd", "CumulativeSampleGradient"], transform="none") for _ in range(2))
+    fit([one], loader(TensorDataset(X, y[:, None].float())), OneLogit(), epochs=2, limit_val_batches=0)
+    fit([two], loader(TensorDataset(X, y)), Pair(), epochs=2, limit_val_batches=0)
+    scores, expected = one.scores(), two.scores()
+    assert scores["given"].tolist() == y.tolist()
+    for name in expected:
+        assert torch.allclose(scores[name], expected[name], atol=1e-5), name
+
+
+def test_soft_binary_labels_have_no_given_one() -> None:
+    soft = TensorDataset(X, torch.full((N, 1), 0.25))
+    with pytest.raises(
+        ValueError, match=r"`target` must be \(B,\) class ids, got tensor \(4, 1\) float32: soft and mult"
+    ):
+        fit([SweepTracker("Margin")], loader(soft), OneLogit(), limit_val_batches=0)
