@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence, Sized
+from collections.abc import Collection, Sequence, Sized
 from importlib.util import find_spec
 from typing import Any
 
@@ -196,17 +196,21 @@ class PerSampleCallback(Callback):
 
     # -- results -----------------------------------------------------------------------------------------------------
 
-    def scores(self) -> dict[str, Tensor]:
+    def scores(self, names: Collection[str] | None = None) -> dict[str, Tensor]:
         """Return each score as ``(N,)`` float32; NaN for samples not seen yet, and for planted ones.
 
         Where the table is sharded all processes make this call together.
+
+        Args:
+            names: The scores wanted beside the given label, by default all; other signals are not computed.
 
         Raises:
             RuntimeError: Nothing was tracked yet.
         """
         if self.signal_set is None:
             raise RuntimeError("no scores yet: run `Trainer.fit` with this callback first")
-        scores = {name: value[: self.num_rows] for name, value in self.signal_set.compute().items()}
+        wanted = None if names is None else {"given", *names}
+        scores = {name: value[: self.num_rows] for name, value in self.signal_set.compute(wanted).items()}
         return scores if self.planted is None else self.planted.taken_back(scores)
 
     def to_frame(self, clean_targets: Any = None) -> Any:

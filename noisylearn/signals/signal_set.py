@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -160,10 +160,17 @@ class SignalSet:
             new |= signal.advance(state, staged)
         return new
 
-    def compute(self) -> dict[str, Tensor]:
-        """Return every score as ``(N,)`` float32, NaN for samples never seen; a collective call where sharded."""
+    def compute(self, names: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Return scores as ``(N,)`` float32, NaN for samples never seen; a collective call where sharded.
+
+        Args:
+            names: The scores wanted, by default all. A signal that reports none of them is not computed: neighbours and
+                mixtures take their time.
+        """
         state = self.table.gather()
-        return {name: value for signal in self.signals for name, value in signal.compute(state).items()}
+        wanted = {score.name for score in self.score_info} if names is None else set(names)
+        signals = [s for s in self.signals if any(score.name in wanted for score in s.scores)]
+        return {name: value for s in signals for name, value in s.compute(state).items() if name in wanted}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the table as plain CPU tensors; a collective call where it is sharded."""

@@ -15,6 +15,7 @@ from noisylearn.signals import (
     GivenLabel,
     LossStatistics,
     Margin,
+    NeighborDisagreement,
     Observation,
     Score,
     Signal,
@@ -87,6 +88,13 @@ def test_every_score_is_described_and_computed() -> None:
         assert info.description
         assert scores[info.name].shape == (NUM_SAMPLES,)
         assert scores[info.name].dtype == torch.float32
+
+
+def test_only_the_scores_wanted_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = SignalSet([*core_signals(), NeighborDisagreement(width=2, num_classes=4)], NUM_SAMPLES)
+    monkeypatch.setattr(NeighborDisagreement, "compute", lambda self, state: pytest.fail("computed, and not wanted"))
+    scores = signals.compute(["aum", "wrong_events"])
+    assert sorted(scores) == ["aum", "wrong_events"]  # not the other scores of their signals
 
 
 def test_before_the_first_commit_all_is_nan() -> None:
