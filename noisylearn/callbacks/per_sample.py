@@ -287,6 +287,6 @@ class PerSampleCallback(Callback):
         self.keys.restore(state_dict["keys"])
         self.planted = None if state_dict["planted"] is None else Planted(**state_dict["planted"])
         self._epoch_offset, self._last_epoch = state_dict["epoch_offset"], state_dict["last_epoch"]
-        # Rows that were staged when the checkpoint was made are committed with the rest of their epoch.
-        self._uncommitted = bool((signals["staged_int"] != 0).any())
+        # Rows that were not committed when the checkpoint was made are so with the rest of their epoch.
+        self._uncommitted = bool(signals.get("waiting")) or bool((signals["staged_int"] != 0).any())
         self._resumed = signals

@@ -134,7 +134,7 @@ class SweepTracker(PerSampleCallback):
         """Forget half a sweep, before anything is saved, and remove what is left of the search for the logits."""
         self._reader.detach()
         if self._uncommitted and self.signal_set is not None:
-            self.signal_set.table.discard_staged()
+            self.signal_set.discard()
             self._uncommitted = False
 
     def _has_missed(self, trainer: Any) -> bool:

@@ -119,6 +119,15 @@ def test_four_epochs_at_once_equal_two_and_two_with_a_checkpoint_between(when: i
         assert torch.equal(parts.compute()[name].nan_to_num(-9), value.nan_to_num(-9)), name
 
 
+def test_what_waits_is_dropped_with_what_is_staged() -> None:
+    signals = SignalSet([Margin()], 4)
+    for rows in ([0, 1], [1, 2], [3]):
+        signals.observe(Observation(torch.tensor(rows), torch.zeros(len(rows), 2), torch.zeros(len(rows)).long()))
+    assert signals.discard() == 4
+    signals.commit(0)
+    assert signals.table.views()["n_seen"].tolist() == [0] * 4
+
+
 def through_a_file(signals: SignalSet) -> SignalSet:
     file = io.BytesIO()
     torch.save(signals.state_dict(), file)
