@@ -39,7 +39,7 @@ class FeaturesFinder:
         modules = {n: m for n, m in module.named_modules() if n}
         if name is not None and name not in modules:
             raise ValueError(f"`features`: there is no submodule {name!r}; there are {', '.join(modules)}")
-        self._named = name
+        self._named, self._modules = name, modules
         self._active = False
         self._listens: Callable[[], bool] = always
         self._seen: list[tuple[str, Any, Any]] = []
@@ -65,6 +65,11 @@ class FeaturesFinder:
         for handle in self._handles.values():
             handle.remove()
         self._handles = {}
+
+    @property
+    def layer(self) -> list[Tensor]:
+        """The parameters of the linear layer that makes the logits, once it is found."""
+        return [] if self._found is None or self._named is not None else list(self._modules[self._found].parameters())
 
     def end_step(self, logits: Tensor) -> Tensor:
         """Return the step's features.

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from noisylearn.callbacks.learning_rate import nearest_parameters
 
 HOW = 'return {"loss": loss, "logits": logits} from training_step, or pass `logits="name.of.the.submodule"`'
 
@@ -51,6 +54,7 @@ class LogitsFinder:
         self._listens: Callable[[], bool] = always
         self._depth = 0
         self._outputs: list[tuple[str, Any]] = []
+        self._made: list[tuple[Tensor, list[Tensor]]] | None = []  # outputs and whose they are, until that is asked
         self._modules = {n: m for n, m in module.named_modules() if n}
         if name is not None and name not in self._modules:
             raise ValueError(f"`logits`: there is no submodule {name!r}; there are {', '.join(self._modules)}")
@@ -66,6 +70,8 @@ class LogitsFinder:
                 self._depth -= 1
                 if self._depth == 0:  # an inner module's output is its owner's business
                     output = getattr(output, "logits", output)  # the output object of a Hugging Face model
+                    if isinstance(output, Tensor) and self._made is not None:
+                        self._made.append((output.detach(), nearest_parameters(output)))
                     self._outputs.append((name, output.detach() if isinstance(output, Tensor) else output))
 
         return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
@@ -77,6 +83,7 @@ class LogitsFinder:
             listens: Whether a pass that runs now is the step's own; another callback may sweep before the step is read.
         """
         self._active, self._listens, self._depth, self._outputs = True, listens, 0, []
+        self._made = None if self._made is None else []
 
     @property
     def name(self) -> str | None:
@@ -94,6 +101,14 @@ class LogitsFinder:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+
+    def layer_of(self, logits: Tensor) -> list[Tensor]:
+        """Return the parameters of the layer that made these logits, as far as a watched submodule gave them.
+
+        It compares values, which waits for the device, and is for the first step of a fit only.
+        """
+        made, self._made = self._made or [], None
+        return [p for output, own in made if output.shape == logits.shape and torch.equal(output, logits) for p in own]
 
     def end_step(self, rows: int, num_classes: int) -> Tensor:
         """Return the step's logits.

@@ -144,7 +144,7 @@ class ObservingCallback(PerSampleCallback):
         if hasattr(self._reader.recorder.tracked_loader(), "load_state_dict"):
             self.signal_set.load_state_dict(saved)  # warns of the rows that other processes had not committed
             return
-        dropped = self.signal_set.table.discard_staged()
+        dropped = self.signal_set.discard()
         self._uncommitted = False
         if dropped:
             warnings.warn(

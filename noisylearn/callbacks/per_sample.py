@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence, Sized
+from collections.abc import Collection, Sequence, Sized
 from importlib.util import find_spec
 from typing import Any
 
@@ -197,17 +197,21 @@ class PerSampleCallback(Callback):
 
     # -- results -----------------------------------------------------------------------------------------------------
 
-    def scores(self) -> dict[str, Tensor]:
+    def scores(self, names: Collection[str] | None = None) -> dict[str, Tensor]:
         """Return each score as ``(N,)`` float32; NaN for samples not seen yet, and for planted ones.
 
         Where the table is sharded all processes make this call together.
+
+        Args:
+            names: The scores wanted beside the given label, by default all; other signals are not computed.
 
         Raises:
             RuntimeError: Nothing was tracked yet.
         """
         if self.signal_set is None:
             raise RuntimeError("no scores yet: run `Trainer.fit` with this callback first")
-        scores = {name: value[: self.num_rows] for name, value in self.signal_set.compute().items()}
+        wanted = None if names is None else {"given", *names}
+        scores = {name: value[: self.num_rows] for name, value in self.signal_set.compute(wanted).items()}
         if not len(self.planted):
             return scores
         rows = self.planted.to(self.signal_set.table.device)
@@ -289,6 +293,6 @@ class PerSampleCallback(Callback):
         self.keys.restore(state_dict["keys"])
         self.planted = state_dict["planted"]
         self._epoch_offset, self._last_epoch = state_dict["epoch_offset"], state_dict["last_epoch"]
-        # Rows that were staged when the checkpoint was made are committed with the rest of their epoch.
-        self._uncommitted = bool((signals["staged_int"] != 0).any())
+        # Rows that were not committed when the checkpoint was made are so with the rest of their epoch.
+        self._uncommitted = bool(signals.get("waiting")) or bool((signals["staged_int"] != 0).any())
         self._resumed = signals

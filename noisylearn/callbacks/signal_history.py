@@ -173,7 +173,7 @@ class SignalHistory(Callback):
         epoch = int(last_epoch.max())  # of the last measurement, which is written again where there is no new one
         if epoch < 0:
             return
-        values = tracker.scores()[self.score].where(last_epoch == epoch, torch.nan)
+        values = tracker.scores([self.score])[self.score].where(last_epoch == epoch, torch.nan)
         if not trainer.is_global_zero:  # it was needed for a sharded table
             return
         if not self._begun:

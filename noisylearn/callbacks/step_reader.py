@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from noisylearn.callbacks.features_finder import FeaturesFinder
 from noisylearn.callbacks.index_recorder import IndexRecorder
+from noisylearn.callbacks.learning_rate import StepRate, nearest_parameters
 from noisylearn.callbacks.logits_finder import Key, LogitsFinder
+from noisylearn.callbacks.one_logit import as_classes, has_one_logit
 from noisylearn.callbacks.row_keys import RowKeys
 from noisylearn.signals import Observation
 
@@ -60,13 +61,13 @@ class StepReader:
         self.recorded = False
         self._finder: LogitsFinder | None = None
         self._features_finder: FeaturesFinder | None = None
-        self._learning_rate: float | Tensor = 0.0
+        self._rate = StepRate()
         self._submodules = ""
-        self._automatic = self._single_logit = self._checked = False
+        self._automatic = self._checked = False
 
     def attach(self, trainer: Any) -> None:
         """Begin a fit: record the loader that is about to be made."""
-        self._checked = False
+        self._checked, self._rate = False, StepRate()
         self.recorder.attach(trainer)
 
     def detach(self) -> None:
@@ -90,8 +91,8 @@ class StepReader:
             name = self._features
             if name is None or (isinstance(name, str) and name in names):
                 self._features_finder = FeaturesFinder(module, name)
-        if "learning_rate" in self.needs:  # before the step: a scheduler may move on at its end
-            self._learning_rate = _rate(trainer.optimizers)
+        if "learning_rate" in self.needs:
+            self._rate.start_step(trainer.optimizers)
         for finder in (self._finder, self._features_finder):
             if finder is not None:
                 finder.start_step(lambda: bool(trainer.training))
@@ -112,15 +113,17 @@ class StepReader:
         index = self.index(batch, len(targets) if targets.ndim else 1)
         if isinstance(outputs, Mapping) and not outputs and (self._automatic or self._nothing_ran()):
             return None
+        finder = self._finder
         raw = self._read_logits(outputs, targets)
         if not self._checked:
-            self._check_once(raw, targets)
+            check_class_ids(raw, targets, self._ignore_index)  # waits for the device: the first batch of a fit only
+            self._checked = True
         extras: dict[str, Any] = {name: self._extra(name, outputs, raw) for name in self.needs}
-        if self._single_logit:
-            one = raw.reshape(-1)
-            logits, targets = torch.stack([torch.zeros_like(one), one], 1), targets.reshape(-1).to(torch.int64)
-        else:
-            logits = raw
+        if "learning_rate" in extras:
+            if not self._rate.known:  # comparing values waits for the device: the first step of a fit only
+                self._rate.look(self._layer(raw, finder))
+            extras["learning_rate"] = self._rate.value
+        logits, targets = as_classes(raw, targets)
         index = index.to(logits.device, non_blocking=True)
         return Observation(index, logits, targets, ignore_index=self._ignore_index, **extras)
 
@@ -141,8 +144,6 @@ class StepReader:
         return self._finder is not None and not self._finder.ran
 
     def _extra(self, name: str, outputs: Any, logits: Tensor) -> Any:
-        if name == "learning_rate":
-            return self._learning_rate
         key: Any = self._features if name == "features" else name
         if callable(key):
             return _as_tensor(name, key(outputs))
@@ -156,6 +157,15 @@ class StepReader:
                 f"nor a submodule ({self._submodules}): pass one of those, or a callable"
             )
         return None  # the signal set says who needs it, and the way out
+
+    def _layer(self, logits: Tensor, finder: LogitsFinder | None) -> list[Tensor]:
+        """Return the parameters of the layer that made the logits, as far as they or a hook tell."""
+        found = nearest_parameters(logits)
+        if not found and finder is not None:
+            found = finder.layer_of(logits)
+        if not found and self._features_finder is not None:
+            found = self._features_finder.layer
+        return found
 
     def index(self, batch: Any, rows: int) -> Tensor:
         """Return the batch's row numbers: positions in ``loader.dataset`` if they are `recorded`."""
@@ -221,37 +231,41 @@ class StepReader:
         classes = int(targets.max()) + 1 if not self._checked and targets.numel() == len(targets) else 2
         return self._finder.end_step(len(targets), classes)
 
-    def _check_once(self, logits: Tensor, targets: Tensor) -> None:
-        """Checks that wait for the device: the first batch of a fit only."""
-        self._single_logit = logits.ndim == 1 or (logits.ndim == 2 and logits.shape[1] == 1)
-        ids = targets.reshape(-1) if self._single_logit and targets.numel() == len(targets) else targets
-        whole = not ids.is_floating_point() or (self._single_logit and bool((ids == ids.round()).all()))
-        if not whole or ids.ndim != 1:
-            raise ValueError(
-                f"`target` must be (B,) class ids, got {describe(targets)}: soft and multi-label targets have no given "
-                "label; pass `target=` the hard labels"
-            )
-        if self._ignore_index is not None:
-            ids = ids[ids != self._ignore_index]
-        num_classes = 2 if self._single_logit else logits.shape[-1]
-        low, high = (int(ids.min()), int(ids.max())) if len(ids) else (0, 0)
-        if low < 0 or high >= num_classes:
-            found = low if low < 0 else high
-            hint = "; if it means that no label is given, pass `ignore_index=` it" if low < 0 else ""
-            raise ValueError(
-                f"`target` must be in [0, {num_classes}), as the logits are {describe(logits)}, got {found}: the "
-                f"logits or the labels are not the ones meant{hint}"
-            )
-        self._checked = True
 
+def check_class_ids(logits: Tensor, targets: Tensor, ignore_index: int | None = None) -> None:
+    """Refuse labels that are no class ids of these logits; it waits for the device.
 
-def _rate(optimizers: Sequence[Any]) -> float | Tensor:
-    """The first optimizer's rate; a tensor is copied, not read: its device need not wait."""
-    groups = optimizers[0].param_groups if optimizers else []
-    if not groups:
-        return 1.0  # nothing is trained, and no step weighs more than another
-    rate = groups[0]["lr"]
-    return rate.detach().clone() if isinstance(rate, Tensor) else float(rate)
+    Args:
+        logits: As the network makes them.
+        targets: The labels.
+        ignore_index: A label that means "none given".
+
+    Raises:
+        ValueError: They are soft, of several classes, or out of range.
+
+    Example:
+        >>> import torch
+        >>> check_class_ids(torch.zeros(2, 3), torch.tensor([2, 0]))
+    """
+    one = has_one_logit(logits)
+    ids = targets.reshape(-1) if one and targets.numel() == len(targets) else targets
+    whole = not ids.is_floating_point() or (one and bool((ids == ids.round()).all()))
+    if not whole or ids.ndim != 1:
+        raise ValueError(
+            f"`target` must be (B,) class ids, got {describe(targets)}: soft and multi-label targets have no given "
+            "label; pass `target=` the hard labels"
+        )
+    if ignore_index is not None:
+        ids = ids[ids != ignore_index]
+    num_classes = 2 if one else logits.shape[-1]
+    low, high = (int(ids.min()), int(ids.max())) if len(ids) else (0, 0)
+    if low < 0 or high >= num_classes:
+        found = low if low < 0 else high
+        hint = "; if it means that no label is given, pass `ignore_index=` it" if low < 0 else ""
+        raise ValueError(
+            f"`target` must be in [0, {num_classes}), as the logits are {describe(logits)}, got {found}: the "
+            f"logits or the labels are not the ones meant{hint}"
+        )
 
 
 def _is_batch(batch: Any) -> bool:
@@ -271,7 +285,7 @@ def _pick(batch: Any, key: Key, name: str) -> Any:
 def _as_tensor(name: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         raise ValueError(f"`{name}` must be a tensor, got {describe(value)}")
-    return value.detach()
+    return value
 
 
 def given_label(targets: Any) -> Any:

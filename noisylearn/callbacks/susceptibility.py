@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from noisylearn.callbacks.logits_finder import Key
+from noisylearn.callbacks.one_logit import TwoLogits, has_one_logit, two_logits
 from noisylearn.callbacks.sweeping_meter import SweepingMeter, held_out_loader
 from noisylearn.metrics import susceptibility
 from noisylearn.sweeping import evaluating
@@ -60,9 +61,11 @@ class Susceptibility(SweepingMeter):
         with evaluating(trainer, pl_module):
             batch = self._batch if self._batch is not None else next(iter(held_out_loader(trainer, "batch")))
             inputs = self._reader.input_of(trainer.strategy.batch_to_device(batch))
-            num_classes = network(inputs).shape[-1]
+            logits = network(inputs)
+            if has_one_logit(logits):
+                network, logits = TwoLogits(network), two_logits(logits)
         generator = torch.Generator().manual_seed(self._seed + 1_000_003 * trainer.current_epoch)
-        labels = torch.randint(num_classes, (len(inputs),), generator=generator).to(pl_module.device)
+        labels = torch.randint(logits.shape[-1], (len(inputs),), generator=generator).to(pl_module.device)
         # The mean over processes, so that all have the same running mean: a checkpoint holds one of them.
         now = trainer.strategy.reduce(susceptibility(network, trainer.optimizers[0], inputs, labels), reduce_op="mean")
         self._total, self._count = self._total + float(now), self._count + 1

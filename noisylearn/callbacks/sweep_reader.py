@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from noisylearn.callbacks.features_finder import FeaturesFinder
 from noisylearn.callbacks.layer_outputs import LayerOutputs
+from noisylearn.callbacks.learning_rate import StepRate
 from noisylearn.callbacks.logits_finder import Key, LogitsFinder
+from noisylearn.callbacks.one_logit import TwoLogits, as_classes, has_one_logit
 from noisylearn.callbacks.row_keys import RowKeys
-from noisylearn.callbacks.step_reader import StepReader, describe
+from noisylearn.callbacks.step_reader import StepReader, check_class_ids, describe
 from noisylearn.signals import Observation
 
 INPUT_KEYS = ("input", "inputs", "image", "images", "x", "pixel_values", "input_ids")
@@ -61,17 +63,21 @@ class SweepReader:
         self._ignore_index = ignore_index
         self._finder: LogitsFinder | None = None
         self._found: str | None = None
+        self._rate = StepRate()
+        self._checked = False
         self.by_position = False
 
     # -- which submodule makes the logits, seen in the first training step -------------------------------------------
 
     def attach(self, module: Any) -> None:
         """Begin a fit: look for the logits, where the module has no ``forward`` and nothing is named."""
+        self._rate = StepRate()
         if self._logits is None and not _has_forward(module):
             self._finder = LogitsFinder(module, self._found)
 
-    def start_step(self) -> None:
-        """Listen to the training step that follows."""
+    def start_step(self, optimizers: Sequence[Any] = ()) -> None:
+        """Listen to the training step that follows, and read its learning rate, which a later sweep may ask for."""
+        self._rate.start_step(optimizers)
         if self._finder is not None:
             self._finder.start_step()
 
@@ -97,12 +103,14 @@ class SweepReader:
 
         Args:
             module: The LightningModule.
-            needs: What is wanted beside logits and labels, see `noisylearn.signals.Signal.needs`.
+            needs: What is wanted beside logits and labels, see `noisylearn.signals.Signal.needs`. A learning rate is
+                that of the last training step, of the layer that the features go into, if they are wanted too and it is
+                not a named one's; else the largest of the network's.
 
         Raises:
             ValueError: Something was not found; the message says what was.
         """
-        network = self.network(module)
+        network, self._checked = self.network(module), False
         with ExitStack() as stack:
             features = FeaturesFinder(module, self._features) if "features" in needs else None
             layers = LayerOutputs(module, self._layers) if self._layers else None
@@ -122,18 +130,40 @@ class SweepReader:
                 else:
                     extras = {"network": network, "inputs": self.input_of(batch)}
                     logits = _run(network, extras["inputs"], module, batch)
-                _check_logits(logits, len(targets))
+                self._check(logits, targets)
                 if features is not None:
                     extras["features"] = features.end_step(logits)
+                if "learning_rate" in needs:
+                    extras["learning_rate"] = self._learning_rate(network or module, features)
                 if layers is not None:
                     extras["layers"] = layers.end_step()
-                index = self._step.carried_index(batch)
-                self.by_position = index is None
-                rows = positions if index is None else index
-                rows = targets.new_full((len(targets),), -1, dtype=torch.int64) if rows is None else rows
-                return Observation(rows.to(logits.device), logits, targets, ignore_index=self._ignore_index, **extras)
+                rows = self._rows(batch, positions, len(targets)).to(logits.device)
+                logits, targets = _as_classes(logits, targets, extras)
+                return Observation(rows, logits, targets, ignore_index=self._ignore_index, **extras)
 
             yield observe
+
+    def _rows(self, batch: Any, positions: Tensor | None, count: int) -> Tensor:
+        index = self._step.carried_index(batch)
+        self.by_position = index is None
+        rows = positions if index is None else index
+        return torch.full((count,), -1) if rows is None else rows
+
+    def _check(self, logits: Any, targets: Tensor) -> None:
+        if not isinstance(logits, Tensor) or logits.ndim not in (1, 2) or len(logits) != len(targets):
+            raise ValueError(
+                f"`logits`: the sweep got {describe(logits)} for {len(targets)} samples, not ({len(targets)}, C): name "
+                "the submodule that makes them, or pass `logits=lambda module, batch: ...`"
+            )
+        if not self._checked:  # waits for the device: the first batch of a pass only
+            check_class_ids(logits, targets, self._ignore_index)
+            self._checked = True
+
+    def _learning_rate(self, network: nn.Module, features: FeaturesFinder | None) -> float | Tensor:
+        if not self._rate.known:
+            layer = [] if features is None else features.layer
+            self._rate.look(layer or network.parameters())
+        return self._rate.value
 
     def network(self, module: Any) -> nn.Module | None:
         """Return the module that maps inputs to logits; None where a function of the batch does.
@@ -192,9 +222,7 @@ def _has_forward(module: Any) -> bool:
     return not type(module).forward.__module__.endswith(".core.module")
 
 
-def _check_logits(logits: Any, rows: int) -> None:
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != rows:
-        raise ValueError(
-            f"`logits`: the sweep got {describe(logits)} for {rows} samples, not ({rows}, C): name the submodule that "
-            "makes them, or pass `logits=lambda module, batch: ...`"
-        )
+def _as_classes(logits: Tensor, targets: Tensor, extras: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    if has_one_logit(logits) and "network" in extras:  # signals of gradients run it themselves
+        extras["network"] = TwoLogits(extras["network"])
+    return as_classes(logits, targets)

@@ -112,7 +112,7 @@ class SweepTracker(PerSampleCallback):
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """On the first step, see which submodule makes the logits, where the module has no ``forward``."""
-        self._reader.start_step()
+        self._reader.start_step(trainer.optimizers)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Sweep after an epoch's last step: before its validation, and before anything is saved."""
@@ -134,7 +134,7 @@ class SweepTracker(PerSampleCallback):
         """Forget half a sweep, before anything is saved, and remove what is left of the search for the logits."""
         self._reader.detach()
         if self._uncommitted and self.signal_set is not None:
-            self.signal_set.table.discard_staged()
+            self.signal_set.discard()
             self._uncommitted = False
 
     def _has_missed(self, trainer: Any) -> bool:
@@ -155,7 +155,7 @@ class SweepTracker(PerSampleCallback):
         """
         loader, dataset, rows = self._looked_at(trainer)
         passes = with_progress(sweep_loader(loader, trainer, dataset), trainer, f"sweep {self._name}")
-        needs = [need for signal in self._signals for need in signal.needs]
+        needs = [need for signal in self._signals for need in (*signal.needs, *signal.wants)]
         checked = False
         with evaluating(trainer, pl_module), self._reader.observing(pl_module, needs) as observe:
             for batch, positions in passes:

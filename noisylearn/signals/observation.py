@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import torch
@@ -52,7 +52,7 @@ class Observation:
         features: ``(B, ...)`` what the last linear layer reads, flattened to ``(B, d)``.
         peer_logits: ``(2, B, C)`` logits of two networks.
         selected: ``(B,)``, or ``(2, B)`` for two networks: whether the sample was learned from (bool, or weights).
-        learning_rate: The rate that this step's update is made with.
+        learning_rate: The rate that this step's update of the last layer is made with.
         inputs: ``(B, ...)`` what the network was given (sweeps only).
         network: The module that maps inputs to logits (sweeps only).
         layers: Outputs of some layers, from first to last, ``(B, ...)`` each (sweeps only).
@@ -119,14 +119,28 @@ class Observation:
         Args:
             extras: Names among `EXTRAS`.
         """
-        kept = Observation.__new__(Observation)
-        kept.labelled = None if self.labelled is None else self.labelled.clone()
-        kept.index, kept.logits, kept.targets = self.index.clone(), self.logits.clone(), self.targets.clone()
-        kept.inputs = kept.network = kept.layers = None
-        for name in EXTRAS:
-            value = getattr(self, name) if name in extras else None
-            setattr(kept, name, None if value is None else value.clone())
-        return kept
+        return Observation.of_tensors({name: value.clone() for name, value in self.tensors(extras).items()})
+
+    def tensors(self, extras: Iterable[str] = EXTRAS) -> dict[str, Tensor]:
+        """Return what it holds by name, apart from what only sweeps have.
+
+        Args:
+            extras: Names among `EXTRAS`.
+        """
+        found = {name: getattr(self, name) for name in ("index", "logits", "targets", "labelled", *extras)}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @staticmethod
+    def of_tensors(tensors: Mapping[str, Tensor]) -> Observation:
+        """Return the observation of which `tensors` returned these.
+
+        Args:
+            tensors: Tensors by name.
+        """
+        made = Observation.__new__(Observation)
+        for name in ("index", "logits", "targets", "labelled", *EXTRAS, "inputs", "network", "layers"):
+            setattr(made, name, tensors.get(name))
+        return made
 
     @staticmethod
     def cat(parts: Sequence[Observation]) -> Observation:
@@ -140,13 +154,10 @@ class Observation:
             >>> Observation.cat([step.keep(), step.keep()]).index.tolist()
             [7, 7]
         """
-        whole = Observation.__new__(Observation)
-        whole.inputs = whole.network = whole.layers = None
-        for name in ("index", "logits", "targets", "labelled", *EXTRAS):
-            values = [getattr(part, name) for part in parts]
-            rows = _ROWS.get(name, 0)
-            setattr(whole, name, None if values[0] is None else torch.cat(values, rows))
-        return whole
+        held = [part.tensors() for part in parts]
+        return Observation.of_tensors(
+            {name: torch.cat([one[name] for one in held], _ROWS.get(name, 0)) for name in held[0]}
+        )
 
     @cached_property
     def log_probs(self) -> Tensor:

@@ -17,7 +17,8 @@ class PacedError(Signal):
 
     Schedules end at a low rate, and networks memorize at the end: the weight keeps the time before that, without a
     window to choose. It is the last-layer self-influence (`SelfInfluence`) with features of one length, and needs no
-    features.
+    features. The rate is that of the parameter group which holds the layer making the logits, before the step; where
+    that layer is not to be seen, as in a sweep, the largest of the groups.
 
     Source: TracIn (Pruthi et al., "Estimating Training Data Influence by Tracing Gradient Descent", NeurIPS 2020) has
     these weights; the error norm is that of Paul et al., NeurIPS 2021.
@@ -34,7 +35,7 @@ class PacedError(Signal):
     """
 
     paper = "Pruthi et al., TracIn, 2020; Paul et al., Data Diet, 2021"
-    view = "online"
+    view = "either"
     formula = "`mean_t lr_t || p - onehot(g) ||^2`"
     state = "4 bytes"
     wants = ("learning_rate",)

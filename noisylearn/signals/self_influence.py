@@ -41,7 +41,8 @@ class SelfInfluence(Signal):
     """How much a sample's own updates lowered its own loss, through the last layer (TracIn). High means suspicious.
 
     The sum over presentations of the learning rate times the squared gradient norm: online, with every step as a
-    checkpoint; in a sweep, as in the paper, with one per sweep. Samples that were shown more often have more.
+    checkpoint; in a sweep, as in the paper, with one per sweep. The rate is that of the parameter group which holds the
+    last layer. Samples that were shown more often have more.
     ``self_influence_normalized`` leaves the features' norm out, which differs by class and by layer width: the sum of
     the learning rate times EL2N squared.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from noisylearn._placement import process
 from noisylearn.signals.base import Score, Signal
 from noisylearn.signals.data_maps import DataMaps
 from noisylearn.signals.el2n import EL2N
@@ -45,7 +46,7 @@ class SignalSet:
     """Several signals fed from the same logits; works in any training loop, without Lightning.
 
     What steps show is copied, kept for some steps and then staged at once: a few large operations in place of many
-    small ones. `commit` and `state_dict` stage what is left, so that this cannot be seen from outside.
+    small ones. `commit` stages what is left, and `state_dict` holds it, so that this cannot be seen from outside.
 
     Args:
         signals: The signals, each of another class or with other scores.
@@ -117,12 +118,14 @@ class SignalSet:
             self.stage()
             self._stage(obs)
             return
-        # Copies: the next step may write its logits where this one's are.
-        self._waiting.append(obs.keep(self._extras))
-        self._rows += len(obs.logits)
-        self._values += obs.logits.numel() + (obs.features.numel() if obs.features is not None and self._extras else 0)
+        self._wait(obs.keep(self._extras))  # a copy: the next step may write its logits where this one's are
         if not alike or self._rows >= CHUNK_ROWS or self._values >= CHUNK_VALUES:
             self.stage()
+
+    def _wait(self, obs: Observation) -> None:
+        self._waiting.append(obs)
+        self._rows += len(obs.logits)
+        self._values += obs.logits.numel() + (0 if obs.features is None else obs.features.numel())
 
     def stage(self) -> None:
         """Stage what the steps since the last call have shown."""
@@ -145,9 +148,14 @@ class SignalSet:
 
     def to(self, device: torch.device | str) -> SignalSet:
         """Move the table to ``device``, in place, and return the set."""
-        self.stage()
         self.table.to(device)
+        self._waiting = [_moved(obs.tensors(), device) for obs in self._waiting]
         return self
+
+    def discard(self) -> int:
+        """Drop what was observed since the last commit and return how many rows that was."""
+        self.stage()
+        return self.table.discard_staged()
 
     def grow(self, num_samples: int) -> None:
         """Add rows at the end of the table, see `SampleTable.grow`."""
@@ -160,20 +168,37 @@ class SignalSet:
             new |= signal.advance(state, staged)
         return new
 
-    def compute(self) -> dict[str, Tensor]:
-        """Return every score as ``(N,)`` float32, NaN for samples never seen; a collective call where sharded."""
+    def compute(self, names: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Return scores as ``(N,)`` float32, NaN for samples never seen; a collective call where sharded.
+
+        Args:
+            names: The scores wanted, by default all. A signal that reports none of them is not computed: neighbours and
+                mixtures take their time.
+        """
         state = self.table.gather()
-        return {name: value for signal in self.signals for name, value in signal.compute(state).items()}
+        wanted = {score.name for score in self.score_info} if names is None else set(names)
+        signals = [s for s in self.signals if any(score.name in wanted for score in s.scores)]
+        return {name: value for s in signals for name, value in s.compute(state).items() if name in wanted}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the table as plain CPU tensors; a collective call where it is sharded."""
-        self.stage()
-        return self.table.state_dict()
+        """Return the table, and what waits, as plain CPU tensors; a collective call where the table is sharded."""
+        if process()[1] > 1:  # a table knows whose rows are whose
+            self.stage()
+        # Not staged by itself: signals that look across samples would have other neighbours than without a checkpoint.
+        waiting = [{name: value.cpu() for name, value in obs.tensors().items()} for obs in self._waiting]
+        return {**self.table.state_dict(), "waiting": waiting, "num_classes": self._num_classes}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned; what was observed and not committed is dropped."""
-        self._waiting, self._rows, self._values = [], 0, 0
         self.table.load_state_dict(state)
+        self._waiting, self._rows, self._values = [], 0, 0
+        self._num_classes = state.get("num_classes", 0)
+        for tensors in state.get("waiting", []) if process()[0] == 0 else []:  # as of what is staged, see the table
+            self._wait(_moved(tensors, self.table.device))
+
+
+def _moved(tensors: Mapping[str, Tensor], device: torch.device | str) -> Observation:
+    return Observation.of_tensors({name: value.to(device) for name, value in tensors.items()})
 
 
 def _distinct(columns: Iterable[Column]) -> list[Column]:

@@ -49,8 +49,9 @@ def suspicion(scores: Mapping[str, Tensor]) -> Tensor:
 
     It is the rank in ``paced_error`` (`PacedError`, which `noisylearn.SignalTracker` tracks by default), else in
     ``self_influence_normalized`` (`SelfInfluence`): squared errors weighted by the learning rate, so that in a schedule
-    that ends low the time before labels are memorized counts most. Where neither is there it is the mean of the ranks
-    in AUM, the best while labels are not memorized, and in wrong events, which lasts after that.
+    that ends low the time before labels are memorized counts most. Where neither is there, or it is the same for all
+    samples (the last layer's rate was 0), it is the mean of the ranks in AUM, the best while labels are not memorized,
+    and in wrong events, which lasts after that.
     Where the given labels are known, each rank is the mean of the place among all samples and of that among the samples
     with the same given label: some classes are hard altogether. No weights are fitted, and no true label is looked at.
 
@@ -75,8 +76,10 @@ def suspicion(scores: Mapping[str, Tensor]) -> Tensor:
         >>> suspicion(scores | {"given": torch.tensor([0.0, 1.0, 0.0])}).tolist()
         [0.0, 0.5, 0.75]
     """
-    paced = next((name for name in PACED if name in scores), None)
-    parts = PARTS if paced is None else ((paced, True),)
+    paced = [((name, True),) for name in PACED if name in scores]
+    core = [PARTS] if all(name in scores for name, _ in PARTS) else []
+    telling = [part for part in paced if _tells_apart(scores[part[0][0]])]
+    parts = next(iter([*telling, *core, *paced]), PARTS)
     missing = [name for name, _ in parts if name not in scores]
     if missing:
         needed = ", ".join(name for name, _ in PARTS)
@@ -86,3 +89,8 @@ def suspicion(scores: Mapping[str, Tensor]) -> Tensor:
     if "given" in scores:
         ranks += [average_rank(score, scores["given"]) for score in turned]
     return torch.stack(ranks).mean(0)
+
+
+def _tells_apart(score: Tensor) -> bool:
+    known = score[score.isfinite()]
+    return len(known) < 2 or bool(known.min() < known.max())

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from noisylearn._compat import Callback, ModelCheckpoint, Trainer
 from noisylearn.callbacks import LabelCanaries, SignalTracker, SweepTracker
 from noisylearn.callbacks.signal_history import SignalHistory, drop_epochs, read_history, write_epoch
+from noisylearn.signals import Forgetting
 from tests.unit.callbacks.small import C, Module, N, X, Y, fit, loader
 
 NAN = float("nan")
@@ -41,6 +42,14 @@ class ByHand(Callback):  # type: ignore[misc]  # its base is made at import time
 def same(found: Any, expected: Any) -> None:
     """Equal as numbers of half precision, NaN to NaN."""
     np.testing.assert_array_equal(np.asarray(found), np.asarray(expected).astype(np.float16))
+
+
+def test_no_other_signal_is_computed_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Forgetting, "compute", lambda self, state: pytest.fail("computed, and not wanted"))
+    tracker, path = SignalTracker(["Margin", "Forgetting"]), tmp_path / "aum.f16"
+    fit([tracker, SignalHistory("aum", path=str(path))], epochs=2)
+    assert read_history(path).shape == (2, N)
+    assert sorted(tracker.scores(["aum"])) == ["aum", "given"]
 
 
 def test_each_epoch_holds_what_each_sample_showed_in_it(tmp_path: Path) -> None:

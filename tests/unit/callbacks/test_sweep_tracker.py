@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from noisylearn._compat import Callback
 from noisylearn.callbacks import SweepTracker
@@ -318,3 +318,67 @@ def test_a_sweep_at_the_end_belongs_to_the_last_epoch() -> None:
     fit([tracker], module=Forward(), epochs=3)
     assert tracker.signal_set is not None
     assert tracker.signal_set.table.views()["last_epoch"].tolist() == [2] * N
+
+
+class Halving(Forward):
+    """A body at ten times the head's rate, both halved after every step."""
+
+    def configure_optimizers(self) -> Any:
+        body, head = self.net[0].parameters(), self.net[4].parameters()
+        optimizer = torch.optim.SGD([{"params": body, "lr": 10.0}, {"params": head, "lr": 1.0}])
+        rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}
+
+
+@pytest.mark.parametrize("every", [1, None])
+def test_the_learning_rate_is_the_last_steps(every: int | None) -> None:
+    """Of the last layer where that is known, else the largest; not the one that a scheduler has moved on to."""
+    tracker = SweepTracker(["SelfInfluence", "PacedError", "EL2N"], every_n_epochs=every)
+    paced = SweepTracker(["PacedError", "EL2N"], every_n_epochs=every, name="paced")
+    fit([tracker, paced], module=Halving(), epochs=1)  # of three steps
+    scores = tracker.scores()
+    square = scores["el2n"].square()
+    assert torch.allclose(scores["self_influence_normalized"], 0.25 * square)
+    assert torch.allclose(scores["paced_error"], 0.25 * square)
+    assert bool((scores["self_influence"] >= scores["self_influence_normalized"]).all())
+    assert torch.allclose(paced.scores()["paced_error"], 2.5 * square)
+
+
+class OneLogit(Forward):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net[4] = nn.Linear(6, 1)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return nn.functional.binary_cross_entropy_with_logits(self(batch[0]), batch[1])
+
+
+class Pair(OneLogit):
+    """The same with two logits ``[0, z]``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = super().forward(x)
+        return torch.cat([torch.zeros_like(z), z], 1)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+
+def test_a_binary_head_of_one_logit_is_two_classes() -> None:
+    """Signals of gradients too, which run the network themselves."""
+    y = torch.arange(N) % 2
+    one, two = (SweepTracker(["Margin", "GraNd", "CumulativeSampleGradient"], transform="none") for _ in range(2))
+    fit([one], loader(TensorDataset(X, y[:, None].float())), OneLogit(), epochs=2, limit_val_batches=0)
+    fit([two], loader(TensorDataset(X, y)), Pair(), epochs=2, limit_val_batches=0)
+    scores, expected = one.scores(), two.scores()
+    assert scores["given"].tolist() == y.tolist()
+    for name in expected:
+        assert torch.allclose(scores[name], expected[name], atol=1e-5), name
+
+
+def test_soft_binary_labels_have_no_given_one() -> None:
+    soft = TensorDataset(X, torch.full((N, 1), 0.25))
+    with pytest.raises(
+        ValueError, match=r"`target` must be \(B,\) class ids, got tensor \(4, 1\) float32: soft and mult"
+    ):
+        fit([SweepTracker("Margin")], loader(soft), OneLogit(), limit_val_batches=0)

@@ -117,6 +117,51 @@ def test_the_running_mean_is_in_the_checkpoint(tmp_path: Path) -> None:
     assert math.isfinite(float(resumed.callback_metrics["susceptibility"]))
 
 
+class OneLogit(Forward):
+    """A binary head; labels are floats with a second dimension, as binary cross-entropy wants them."""
+
+    def __init__(self, squeeze: bool) -> None:
+        super().__init__()
+        self.net[4], self.squeeze = nn.Linear(6, 1), squeeze
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = super().forward(x)
+        return z[:, 0] if self.squeeze else z
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return nn.functional.binary_cross_entropy_with_logits(self(batch[0]).reshape(-1), batch[1].reshape(-1))
+
+
+def binary(rows: Tensor, squeeze: bool) -> TensorDataset:
+    y = (rows % 2).float()
+    return TensorDataset(rows[:, None].float(), y if squeeze else y[:, None])
+
+
+class OneLogitByHand(Figures):
+    """With `torch.nn.functional.binary_cross_entropy_with_logits` in place of two classes."""
+
+    def by_hand(self, trainer: Any, pl_module: Any) -> dict[str, float]:
+        pl_module.eval()
+        with torch.no_grad():
+            inside, outside = (
+                nn.functional.binary_cross_entropy_with_logits(pl_module(x).reshape(-1), y, reduction="none")
+                for x, y in ((rows[:, None].float(), (rows % 2).float()) for rows in (torch.arange(N), torch.arange(5)))
+            )
+        pl_module.train()
+        return {"loss_attack_auc": loss_attack(inside, outside).auc}
+
+
+@pytest.mark.parametrize("squeeze", [False, True])
+def test_a_binary_head_of_one_logit_is_two_classes(squeeze: bool) -> None:
+    figures, meter = OneLogitByHand(), LossAttackMeter(nonmembers=DataLoader(binary(torch.arange(5), squeeze), 4))
+    train = loader(binary(torch.arange(N), squeeze))
+    callbacks = [figures, meter, Susceptibility(batch=next(iter(train)))]
+    trainer = fit(callbacks, train, OneLogit(squeeze), epochs=2, limit_val_batches=0)
+    expected = [figure["loss_attack_auc"] for figure in figures.expected]
+    assert [figure["loss_attack_auc"] for figure in figures.logged] == pytest.approx(expected)
+    assert trainer.callback_metrics["susceptibility_now"] != 0  # of one class it would be 0
+
+
 @pytest.mark.parametrize("make", [LossAttackMeter, Susceptibility])
 def test_training_cannot_tell(make: Any) -> None:
     ends: list[dict[str, Tensor]] = []

@@ -105,6 +105,27 @@ def test_neighbours_are_sought_among_as_many_samples_whatever_the_step(step: int
     assert math.isnan(found[37]), "alone, it has no neighbours"
 
 
+@pytest.mark.parametrize("when", range(8))
+def test_a_checkpoint_leaves_each_sample_its_neighbours(when: int) -> None:
+    """In both runs: in the one that saves, and in the one that goes on from there."""
+    x = features_of(4, 37, 4)
+    whole = observed(x, 5, 8, epochs=2).compute()["intrinsic_dimension"]
+    saved, resumed = SignalSet([IntrinsicDimension(3, 8)], 38), SignalSet([IntrinsicDimension(3, 8)], 38)
+    for epoch in range(2):
+        for number, rows in enumerate(torch.arange(37).split(5)):
+            if epoch == 1 and number == when:
+                state = saved.state_dict()
+                resumed.load_state_dict(state)
+                resumed.to("cpu")  # as at the beginning of a fit
+            obs = Observation(rows, torch.zeros(len(rows), 2), torch.zeros_like(rows), features=x[rows])
+            for signals in (saved, resumed) if epoch == 1 and number >= when else (saved,):
+                signals.observe(obs)
+        for signals in (saved, resumed)[: epoch + 1]:
+            signals.commit(epoch)
+    for signals in (saved, resumed):
+        assert torch.equal(signals.compute()["intrinsic_dimension"].nan_to_num(-1), whole.nan_to_num(-1))
+
+
 def test_the_mean_is_over_the_presentations_measured() -> None:
     x = features_of(3, 8, 4)
     once = observed(x, 8, 8).compute()["intrinsic_dimension"]

@@ -15,6 +15,7 @@ from noisylearn.signals import (
     GivenLabel,
     LossStatistics,
     Margin,
+    NeighborDisagreement,
     Observation,
     Score,
     Signal,
@@ -89,6 +90,13 @@ def test_every_score_is_described_and_computed() -> None:
         assert scores[info.name].dtype == torch.float32
 
 
+def test_only_the_scores_wanted_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = SignalSet([*core_signals(), NeighborDisagreement(width=2, num_classes=4)], NUM_SAMPLES)
+    monkeypatch.setattr(NeighborDisagreement, "compute", lambda self, state: pytest.fail("computed, and not wanted"))
+    scores = signals.compute(["aum", "wrong_events"])
+    assert sorted(scores) == ["aum", "wrong_events"]  # not the other scores of their signals
+
+
 def test_before_the_first_commit_all_is_nan() -> None:
     signals = SignalSet(all_signals(), 2)
     signals.observe(Observation(torch.tensor([0]), torch.zeros(1, 4), torch.tensor([1])))
@@ -109,6 +117,15 @@ def test_four_epochs_at_once_equal_two_and_two_with_a_checkpoint_between(when: i
             parts.commit(epoch)
     for name, value in whole.compute().items():
         assert torch.equal(parts.compute()[name].nan_to_num(-9), value.nan_to_num(-9)), name
+
+
+def test_what_waits_is_dropped_with_what_is_staged() -> None:
+    signals = SignalSet([Margin()], 4)
+    for rows in ([0, 1], [1, 2], [3]):
+        signals.observe(Observation(torch.tensor(rows), torch.zeros(len(rows), 2), torch.zeros(len(rows)).long()))
+    assert signals.discard() == 4
+    signals.commit(0)
+    assert signals.table.views()["n_seen"].tolist() == [0] * 4
 
 
 def through_a_file(signals: SignalSet) -> SignalSet:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from noisylearn.signals import average_rank, suspicion
@@ -67,9 +67,20 @@ def test_known_labels_add_the_rank_inside_their_class(size: int, seed: int) -> N
 @given(st.integers(1, 30), st.integers(0, 100))
 def test_errors_weighted_by_the_learning_rate_take_the_place_of_the_core_set(size: int, seed: int) -> None:
     scores = random_scores(size, seed, "aum", "wrong_events", "self_influence_normalized")
+    assume(size == 1 or len(set(scores["self_influence_normalized"].tolist())) > 1)
     assert suspicion(scores).tolist() == pytest.approx(slow_rank(scores["self_influence_normalized"].tolist()))
     scores |= random_scores(size, seed + 1, "paced_error")
+    assume(size == 1 or len(set(scores["paced_error"].tolist())) > 1)
     assert suspicion(scores).tolist() == pytest.approx(slow_rank(scores["paced_error"].tolist()))
+
+
+def test_errors_weighted_by_a_rate_of_0_leave_it_to_the_core_set() -> None:
+    core = random_scores(9, 0, "aum", "wrong_events")
+    flat = {"paced_error": torch.tensor([0.0] * 8 + [math.nan]), "self_influence_normalized": torch.zeros(9)}
+    assert torch.equal(suspicion(core | flat), suspicion(core))
+    other = random_scores(9, 1, "self_influence_normalized")
+    assert torch.equal(suspicion(core | flat | other), suspicion(other))
+    assert suspicion({"paced_error": torch.zeros(3)}).tolist() == [0.5] * 3  # there is nothing else
 
 
 def test_unseen_samples_have_none() -> None:
