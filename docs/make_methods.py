@@ -26,7 +26,7 @@ CARDS = Path(__file__).with_name("methods")
 BEGIN, END = "<!-- facts: written by docs/make_methods.py -->", "<!-- end of facts -->"
 SECTIONS = ("Idea", "Formula", "Use", "When it hurts", "How it differs from the reference code")
 FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "robust losses": ("CrossEntropy", "RobustLoss", "CORES"),
+    "robust losses": ("CrossEntropy", "RobustLoss", "TruncatedGCE", "CORES"),
     "transition matrix": ("ForwardCorrection", "BackwardCorrection", "TRevision", "VolMinNet"),
     "early learning": ("ELR", "SOP", "CDR", "PES"),
     "selection": ("SmallLoss", "SelfPaced", "O2U", "SelfFiltering"),
