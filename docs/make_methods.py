@@ -23,10 +23,11 @@ from noisylearn.methods import NoisyLearner
 from noisylearn.methods.presets import Preset, in_words
 
 CARDS = Path(__file__).with_name("methods")
+OTHERS = ("index.md", "label_wave.md")  # the second is of a callback, and written by hand throughout
 BEGIN, END = "<!-- facts: written by docs/make_methods.py -->", "<!-- end of facts -->"
 SECTIONS = ("Idea", "Formula", "Use", "When it hurts", "How it differs from the reference code")
 FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "robust losses": ("CrossEntropy", "RobustLoss", "CORES"),
+    "robust losses": ("CrossEntropy", "RobustLoss", "TruncatedGCE", "CORES"),
     "transition matrix": ("ForwardCorrection", "BackwardCorrection", "TRevision", "VolMinNet"),
     "early learning": ("ELR", "SOP", "CDR", "PES"),
     "selection": ("SmallLoss", "SelfPaced", "O2U", "SelfFiltering"),
@@ -47,6 +48,8 @@ code.
 learns; in a forward pass it only looks. *State* is what is kept of a sample, with `C` classes, besides 6 bytes a table.
 Both are counted by a test.
 
+[Label Wave](label_wave.md), which ends any of them where it begins to memorize, is a callback.
+
 This page is written by `docs/make_methods.py`.
 """
 
@@ -64,7 +67,7 @@ def is_method(name: str) -> bool:
 
 def cards() -> dict[str, Path]:
     """Return the cards by the title on their first line, which is the method's name."""
-    files = [file for file in sorted(CARDS.glob("*.md")) if file.name != "index.md"]
+    files = [file for file in sorted(CARDS.glob("*.md")) if file.name not in OTHERS]
     return {file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "): file for file in files}
 
 

@@ -23,6 +23,7 @@ from noisylearn.methods.small_loss import SmallLoss
 from noisylearn.methods.sop import SOP
 from noisylearn.methods.t_revision import TRevision
 from noisylearn.methods.transition import BackwardCorrection, ForwardCorrection
+from noisylearn.methods.truncated_gce import TruncatedGCE
 from noisylearn.methods.two_networks import TwoNetworks
 from noisylearn.methods.vol_min_net import VolMinNet
 
@@ -52,6 +53,7 @@ __all__ = [
     "SelfPaced",
     "SmallLoss",
     "TRevision",
+    "TruncatedGCE",
     "TwoNetworks",
     "VolMinNet",
 ]

@@ -43,6 +43,7 @@ from noisylearn.methods import (
     SelfPaced,
     SmallLoss,
     TRevision,
+    TruncatedGCE,
     VolMinNet,
 )
 from noisylearn.noise import symmetric_matrix
@@ -216,6 +217,16 @@ CASES = (
         },
         steady=False,
         of_the_batch=True,
+    ),
+    Case(
+        TruncatedGCE,
+        # Nearer to cross-entropy than the paper's, and with a threshold that a few epochs' predictions pass.
+        {"q": 0.3, "k": 0.12, "prune_epoch": 2, "prune_every": 3},
+        tables=("pruned",),
+        selected=(32,),
+        clean={"prune_epoch": 4},
+        steady=False,
+        sightings=(0, 0, 1),
     ),
     Case(SelfPaced, selected=(32,), clean={"percentile": 0.95}, steady=False),
 )

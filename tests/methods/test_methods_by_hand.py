@@ -22,7 +22,8 @@ HandLoss = Callable[[list[Tensor], Tensor, Tensor, int], Tensor]
 
 @dataclass
 class Hand:
-    """What a loss may look at, or change, at the beginning of an epoch, in ``begin(epoch, hand)``."""
+    """What a loss may look at, or change: as an epoch begins, in ``begin(epoch, hand)``, and in
+    ``after_backward(hand)``."""
 
     networks: list[nn.Module]
     optimizers: list[torch.optim.Optimizer]
@@ -271,16 +272,27 @@ def pencil() -> HandLoss:
     return loss
 
 
-def joint_optimization() -> HandLoss:
+class JointOptimizationByHand:
     """Targets are given, then the last epoch's predictions; then, for a new network, the mean of two epochs'."""
-    shown: list[dict[int, np.ndarray]] = [{} for _ in range(EPOCHS)]
 
-    def loss(logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+    def __init__(self) -> None:
+        self.shown: list[dict[int, np.ndarray]] = [{} for _ in range(EPOCHS)]
+
+    def begin(self, epoch: int, hand: Hand) -> None:
+        (network,) = hand.networks
+        if epoch == 0:
+            self.first = copy.deepcopy(network.state_dict())
+        if epoch == 2:
+            network.load_state_dict(self.first)
+            hand.optimizers = [sgd(network)]
+
+    def __call__(self, logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
         p = logits[0].softmax(1)
-        shown[epoch] |= dict(zip(index.tolist(), p.detach().float().numpy(), strict=True))  # tables are float32
+        shown = p.detach().float().numpy()  # tables are float32
+        self.shown[epoch] |= dict(zip(index.tolist(), shown, strict=True))
         total = torch.zeros((), dtype=torch.float64)
         for row, y, i in zip(p, target.tolist(), index.tolist(), strict=True):
-            past = [shown[e][i] for e in range(min(epoch, 2))]
+            past = [self.shown[e][i] for e in range(min(epoch, 2))]
             label = torch.tensor(np.mean(past, 0) if past else np.eye(10)[y])
             total = total - (label * row.log()).sum()
             if epoch < 2:
@@ -288,7 +300,24 @@ def joint_optimization() -> HandLoss:
         prior = (0.1 * (0.1 / p.mean(0)).log()).sum() if epoch < 2 else 0
         return total / len(target) + 1.2 * prior
 
-    return loss
+
+class TruncatedGCEByHand:
+    """The third epoch chooses the samples with a label likelier than 0.12."""
+
+    def __init__(self) -> None:
+        self.kept = np.full(NUM_TRAIN, True)
+
+    def begin(self, epoch: int, hand: Hand) -> None:
+        if epoch == 2:
+            likely = hand.predictions()[range(NUM_TRAIN), hand.data.noisy_targets]
+            self.kept = likely > 0.12
+
+    def __call__(self, logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for z, y, i in zip(logits[0], target.tolist(), index.tolist(), strict=True):
+            if self.kept[i]:
+                total = total + (1 - z.softmax(0)[y] ** 0.3) / 0.3 - (1 - 0.12**0.3) / 0.3
+        return total / len(target)
 
 
 def self_paced() -> HandLoss:
@@ -305,15 +334,20 @@ def self_paced() -> HandLoss:
     return loss
 
 
-def keep_critical(networks: list[nn.Module]) -> None:
-    """CDR at a rate of 0.4: the matrices' gradients are cut to the 60 % of weights that matter most."""
-    matrices = [w for w in networks[0].parameters() if w.dim() in (2, 4)]
-    grads = [w.grad.numpy() for w in matrices if w.grad is not None]
-    matter = [abs(g * w.detach().numpy()) for w, g in zip(matrices, grads, strict=True)]
-    ranked = sorted(np.concatenate([m.ravel() for m in matter]), reverse=True)
-    least = ranked[int(0.6 * len(ranked)) - 1]
-    for w, g, m in zip(matrices, grads, matter, strict=True):
-        w.grad = torch.tensor(np.where(m >= least, 0.6 * g, 0))
+class CDRByHand:
+    """Cross-entropy, with the matrices' gradients cut to the 60 % of weights that matter most."""
+
+    def __call__(self, logits: list[Tensor], target: Tensor, index: Tensor, epoch: int) -> Tensor:
+        return F.cross_entropy(logits[0], target)
+
+    def after_backward(self, hand: Hand) -> None:
+        matrices = [w for w in hand.networks[0].parameters() if w.dim() in (2, 4)]
+        grads = [w.grad.numpy() for w in matrices if w.grad is not None]
+        matter = [abs(g * w.detach().numpy()) for w, g in zip(matrices, grads, strict=True)]
+        ranked = sorted(np.concatenate([m.ravel() for m in matter]), reverse=True)
+        least = ranked[int(0.6 * len(ranked)) - 1]
+        for w, g, m in zip(matrices, grads, matter, strict=True):
+            w.grad = torch.tensor(np.where(m >= least, 0.6 * g, 0))
 
 
 BY_HAND: dict[str, Callable[[], HandLoss]] = {
@@ -331,33 +365,22 @@ BY_HAND: dict[str, Callable[[], HandLoss]] = {
     "CoTeachingPlus": lambda: co_teaching_plus,
     "Decoupling": lambda: decoupling,
     "JoCoR": lambda: jocor,
-    "CDR": lambda: cross_entropy,
+    "CDR": CDRByHand,
     "CORES": cores,
     "PENCIL": pencil,
-    "JointOptimization": joint_optimization,
+    "JointOptimization": JointOptimizationByHand,
     "SelfPaced": self_paced,
+    "TruncatedGCE": TruncatedGCEByHand,
 }
-AFTER_BACKWARD: dict[str, Callable[[list[nn.Module]], None]] = {"CDR": keep_critical}
-ANEW = {"JointOptimization": 2}  # the epoch at which network and optimizer begin once more
 
 
-def train_by_hand(
-    networks: list[nn.Module],
-    loss_of: HandLoss,
-    after_backward: Callable[[list[nn.Module]], None] | None,
-    anew: int | None,
-) -> None:
+def train_by_hand(networks: list[nn.Module], loss_of: HandLoss) -> None:
     """One optimizer per network, as the reference code has it, in float64."""
     data = digits(num_train=NUM_TRAIN)
     data.setup("fit")
     loader = data.train_dataloader()
-    first = [copy.deepcopy(n.state_dict()) for n in networks]
     hand = Hand(networks, [sgd(network) for network in networks], data)
     for epoch in range(EPOCHS):
-        if epoch == anew:
-            for network, weights in zip(networks, first, strict=True):
-                network.load_state_dict(weights)
-            hand.optimizers = [sgd(network) for network in networks]
         loader.set_epoch(epoch)
         if hasattr(loss_of, "begin"):
             loss_of.begin(epoch, hand)
@@ -366,8 +389,8 @@ def train_by_hand(
             for optimizer in hand.optimizers:
                 optimizer.zero_grad()
             loss.backward()
-            if after_backward is not None:
-                after_backward(networks)
+            if hasattr(loss_of, "after_backward"):
+                loss_of.after_backward(hand)
             for optimizer in hand.optimizers:
                 optimizer.step()
 
@@ -382,7 +405,7 @@ def test_a_fit_is_the_loop_of_the_paper(case: Case) -> None:
     method = case.build(backbone=plain, lr=LR).double()
     by_hand = copy.deepcopy(both(method))
     before = copy.deepcopy(by_hand)
-    train_by_hand(by_hand, BY_HAND[case.name](), AFTER_BACKWARD.get(case.name), ANEW.get(case.name))
+    train_by_hand(by_hand, BY_HAND[case.name]())
     fit(method, digits(num_train=NUM_TRAIN), epochs=EPOCHS, precision="64-true")
     for ours, hand, start in zip(both(method), by_hand, before, strict=True):
         for one, other, first in zip(ours.parameters(), hand.parameters(), start.parameters(), strict=True):
