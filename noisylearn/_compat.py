@@ -76,6 +76,16 @@ def lightning_module(name: str) -> Any:
     return importlib.import_module(f"{NAMESPACE}.{name}")
 
 
+def steps_in_hand(trainer: Any) -> int:
+    """Return the batches that the Trainer has taken and not trained on: one, while a step is made or after it failed.
+
+    Args:
+        trainer: A Trainer that fits.
+    """
+    progress = trainer.fit_loop.epoch_loop.batch_progress.current
+    return int(progress.ready - progress.processed)
+
+
 __all__ = [
     "NAMESPACE",
     "Callback",
@@ -86,4 +96,5 @@ __all__ = [
     "Trainer",
     "lightning_module",
     "seed_everything",
+    "steps_in_hand",
 ]

@@ -401,8 +401,8 @@ class SampleTable:
         if foreign > self.placement.world:  # fewer are a sampler's padding
             raise ValueError(
                 f"`sharded` rows need a loader that gives sample i to rank i mod {self.placement.world}, but rank "
-                f"{self.placement.rank} saw {foreign} samples of other ranks since the last commit: use TensorLoader, "
-                "or a table that is not sharded"
+                f"{self.placement.rank} saw {foreign} samples of other ranks since the last commit: use TensorLoader "
+                "with `rank=` and `world_size=` (a NoisyDataModule passes them), or a table that is not sharded"
             )
         return left_out
 

@@ -59,6 +59,7 @@ class EarlyMemorizationStop(ObservingCallback):
         logits: As in `SignalTracker`.
         loader: As in `SignalTracker`.
         num_samples: As in `SignalTracker`.
+        ignore_index: As in `SignalTracker`.
 
     Attributes:
         stopped_epoch: The epoch whose weights the module has after the stop; None if it was not stopped.
@@ -83,8 +84,9 @@ class EarlyMemorizationStop(ObservingCallback):
         logits: Key | None = None,
         loader: str | int | None = None,
         num_samples: int | None = None,
+        ignore_index: int | None = None,
     ) -> None:
-        super().__init__(index, target, logits, num_samples, loader=loader)
+        super().__init__(index, target, logits, num_samples, loader=loader, ignore_index=ignore_index)
         self.monitor, self.threshold = monitor, threshold
         self.window = check_positive_int("window", window, "the epochs of the moving average, e.g. 3")
         self.patience = check_positive_int("patience", patience, "the epochs that must lie above the minimum, e.g. 3")

@@ -8,6 +8,7 @@ import torch
 
 from noisylearn._compat import Callback
 from noisylearn._rng import rng_state, set_rng_state
+from noisylearn.callbacks.index_recorder import count_steps_in_hand
 
 
 class ExactResume(Callback):
@@ -51,5 +52,6 @@ class ExactResume(Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Restore once more: making the iterators of torch DataLoaders has drawn a number."""
+        count_steps_in_hand(trainer)
         self.on_fit_start(trainer, pl_module)
         self._saved = None

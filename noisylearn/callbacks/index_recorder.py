@@ -6,12 +6,14 @@ import operator
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Subset
 
+from noisylearn._compat import steps_in_hand
 from noisylearn.callbacks.shadow import Shadow, unwrap
 
 YIELD_IT = "let the batch carry it: wrap the dataset in noisylearn.data.IndexedDataset, or pass `index=`"
@@ -214,6 +216,20 @@ def tracked_loader(trainer: Any, key: str | int | None) -> Any:
     except (KeyError, IndexError, TypeError) as error:
         keys = list(loaders) if isinstance(loaders, dict) else f"a {type(loaders).__name__}"
         raise ValueError(f"`loader={key!r}` is none of the training loaders, which are {keys}") from error
+
+
+def count_steps_in_hand(trainer: Any) -> None:
+    """Let loaders that keep their position (`noisylearn.data.TensorLoader`) leave out a step that was not finished.
+
+    Args:
+        trainer: The Trainer, once it has made its loaders.
+    """
+    loaders = trainer.train_dataloader
+    if isinstance(loaders, dict):
+        loaders = list(loaders.values())
+    for loader in loaders if isinstance(loaders, list | tuple) else [loaders]:
+        if hasattr(loader, "in_hand"):
+            loader.in_hand = partial(steps_in_hand, trainer)
 
 
 def _as_int(index: Any) -> int:

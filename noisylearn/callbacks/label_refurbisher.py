@@ -101,9 +101,10 @@ class LabelRefurbisher(Callback):
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Ask for suggestions and replace labels from the next epoch on."""
-        if trainer.current_epoch + 1 < self.start_epoch:
+        tracker = self._tracker(trainer)
+        if trainer.current_epoch + 1 < self.start_epoch or tracker.signal_set is None:  # its window is yet to come
             return
-        scores = self._tracker(trainer).scores()
+        scores = tracker.scores()
         sure = scores["suggested_probability"] >= self.threshold  # NaN, where unseen, is not
         other = sure & (scores[SUGGESTED] != scores["given"])
         self._on_device = torch.where(other, scores[SUGGESTED], -1).long()

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DistributedSampler
 
 from noisylearn._checks import check_positive_int
+from noisylearn.callbacks.index_recorder import tracked_loader
 from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.sweep_reader import Observe
 from noisylearn.callbacks.sweeping_meter import SweepingMeter, held_out_loader
@@ -39,6 +40,8 @@ class LossAttackMeter(SweepingMeter):
         logits: As in `SweepTracker`.
         input: As in `SweepTracker`.
         target: As in `SweepTracker`.
+        loader: Which of several training loaders has the members: its key in the dict or list of them.
+        ignore_index: A label that means "none given"; such samples are passed over, in both sets.
 
     Raises:
         ValueError: A number is below 1.
@@ -56,18 +59,24 @@ class LossAttackMeter(SweepingMeter):
         logits: str | Callable[[Any, Any], Tensor] | None = None,
         input: Key | None = None,
         target: Key | None = None,
+        loader: str | int | None = None,
+        ignore_index: int | None = None,
     ) -> None:
-        super().__init__(every_n_epochs, logits, input, target)
+        super().__init__(every_n_epochs, logits, input, target, loader, ignore_index)
         self._at_most = check_positive_int("at_most", at_most)
         self._nonmembers = nonmembers
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Find the held-out samples now, not at the end of an epoch.
+        """Find the members and the held-out samples now, not at the end of an epoch.
 
         Raises:
-            ValueError: There are none.
+            ValueError: There are none, or there are several training loaders.
         """
         super().on_train_start(trainer, pl_module)
+        members = tracked_loader(trainer, self._loader)
+        if isinstance(members, dict | list | tuple):
+            keys = list(members) if isinstance(members, dict) else list(range(len(members)))
+            raise ValueError(f"`loader` is needed to say which of the training loaders has the members: one of {keys}")
         self._held_out(trainer)
 
     def _held_out(self, trainer: Any) -> Iterable[Any]:
@@ -78,7 +87,7 @@ class LossAttackMeter(SweepingMeter):
 
     def measure(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
         """Return the area under the curve and the shares of members found."""
-        members = sweep_loader(trainer.train_dataloader, trainer, at_most=self._at_most)
+        members = sweep_loader(tracked_loader(trainer, self._loader), trainer, at_most=self._at_most)
         with evaluating(trainer, pl_module), self._reader.observing(pl_module) as observe:
             passes = with_progress(members, trainer, "loss attack")
             inside = _gathered([_losses(observe, trainer, batch, rows) for batch, rows in passes], trainer)
@@ -113,7 +122,7 @@ def sharded(loader: Iterable[Any]) -> Iterator[tuple[Any, Tensor | None]]:
 def _losses(observe: Observe, trainer: Any, batch: Any, positions: Tensor | None) -> tuple[Tensor, Tensor]:
     batch = trainer.strategy.batch_to_device(batch)
     obs = observe(batch, positions)
-    return obs.index, obs.loss
+    return (obs.index, obs.loss) if obs.labelled is None else (obs.index[obs.labelled], obs.loss[obs.labelled])
 
 
 def _gathered(parts: list[tuple[Tensor, Tensor]], trainer: Any) -> Tensor:

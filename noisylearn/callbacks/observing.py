@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from noisylearn._checks import check_positive_int
+from noisylearn.callbacks.index_recorder import count_steps_in_hand
 from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.per_sample import PerSampleCallback
 from noisylearn.callbacks.step_reader import StepReader
@@ -85,6 +86,7 @@ class ObservingCallback(PerSampleCallback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Number this fit's epochs on from the last one's, unless it resumes a checkpoint."""
+        count_steps_in_hand(trainer)
         if self._resumed is not None:
             self._take_up_epoch(self._resumed)
         self._begin_fit(trainer, pl_module.device)

@@ -85,6 +85,8 @@ class SampleWeighting(Callback):
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Weigh the samples for the epoch that follows."""
         following = trainer.current_epoch + 1
+        if self.tracker().signal_set is None:  # its window, or its first sweep, is yet to come: all count the same
+            return
         if following >= self.start_epoch and (following - self.start_epoch) % self.every_n_epochs == 0:
             self._apply(self._weights_for(following), pl_module)
 

@@ -80,10 +80,14 @@ class SignalLogger(Callback):
 
     def _draw(self, trainer: Any) -> None:
         loggers = drawing_loggers(trainer.loggers)
-        if not trainer.is_global_zero or not loggers:
+        if not trainer.strategy.broadcast(bool(loggers)):
             return
         for tracker in _news(trainer, self._drawn):
-            measured = Measured.by(tracker, trainer.datamodule)
+            if not (trainer.is_global_zero or tracker.sharded):
+                continue
+            measured = Measured.by(tracker, trainer.datamodule)  # of a sharded table all processes have a part
+            if not trainer.is_global_zero:
+                continue
             figures = SignalFigures(tracker.name, dict(histograms(measured)), *self._gallery(trainer, measured))
             for logger, draw in loggers:
                 draw(logger.experiment, figures, trainer.global_step)

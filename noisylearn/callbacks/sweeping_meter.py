@@ -21,6 +21,8 @@ class SweepingMeter(Callback):
         logits: As in `SweepTracker`.
         input: As in `SweepTracker`.
         target: As in `SweepTracker`.
+        loader: Which of several training loaders is meant: its key in the dict or list of them.
+        ignore_index: A label that means "none given".
 
     Raises:
         ValueError: ``every_n_epochs`` is below 1.
@@ -32,10 +34,13 @@ class SweepingMeter(Callback):
         logits: str | Callable[[Any, Any], Tensor] | None = None,
         input: Key | None = None,
         target: Key | None = None,
+        loader: str | int | None = None,
+        ignore_index: int | None = None,
     ) -> None:
         super().__init__()
         self._every = check_positive_int("every_n_epochs", every_n_epochs)
-        self._reader = SweepReader(logits, input, target)
+        self._reader = SweepReader(logits, input, target, loader=loader, ignore_index=ignore_index)
+        self._loader = loader
 
     def measure(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
         """Return the figures to log, by name; on several processes all take part and each has the same."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from noisylearn._checks import check_choice, check_labels, check_positive_int, check_probability
-from noisylearn._compat import LightningDataModule
+from noisylearn._compat import LightningDataModule, steps_in_hand
 from noisylearn.data.arrays import Arrays
 from noisylearn.data.augment import Augment, Augmentation
 from noisylearn.data.batch import Batch
@@ -255,11 +255,7 @@ class NoisyDataModule(LightningDataModule):
         return plan.repeat(-(-length // len(plan)))[:length]
 
     def _steps_in_hand(self) -> int:
-        """Batches that the Trainer has taken and not trained on: one, while a step is made or after it has failed."""
-        if self.trainer is None:
-            return 0
-        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        return int(progress.ready - progress.processed)
+        return 0 if self.trainer is None else steps_in_hand(self.trainer)
 
     def val_dataloader(self) -> list[Loader]:
         """Return the loaders named in `eval_names`: the held-out part, if there is one, and the test set."""

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, TensorDataset
 
-from noisylearn._compat import Trainer, seed_everything
-from noisylearn.callbacks import SignalTracker, SignalWriter
+from noisylearn._compat import Trainer, lightning_module, seed_everything
+from noisylearn.callbacks import SignalLogger, SignalTracker, SignalWriter
 from noisylearn.data import Digits
 from noisylearn.methods import CrossEntropy
 from noisylearn.signals import MixturePosterior, Observation, SignalSet, core_signals
@@ -146,14 +146,14 @@ def grow() -> str:
 # -- a whole fit -------------------------------------------------------------------------------------------------------
 
 
-def trainer_of(world: int, callbacks: list[Any], epochs: int = EPOCHS) -> Trainer:
+def trainer_of(world: int, callbacks: list[Any], epochs: int = EPOCHS, logger: Any = False) -> Trainer:
     return Trainer(
         accelerator="cpu",
         devices=world,
         strategy="ddp" if world > 1 else "auto",
         max_epochs=epochs,
         callbacks=callbacks,
-        logger=False,
+        logger=logger,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -211,4 +211,50 @@ def fit_plain(world: int) -> str:
 
 
 def test_a_distributed_sampler_is_told(ranks: Ranks) -> None:
-    assert all("use TensorLoader, or a table that is not sharded" in message for message in ranks.run(2, fit_plain, 2))
+    assert all("use TensorLoader with `rank=` and `world_size=`" in message for message in ranks.run(2, fit_plain, 2))
+
+
+class TensorBoardLogger(lightning_module("loggers").Logger):  # type: ignore[misc]  # its base is chosen at import time
+    """Keeps the names and sizes of histograms; known by its class's name, as the real one is."""
+
+    name, version = "records", 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: dict[str, int] = {}
+
+    @property
+    def experiment(self) -> Any:
+        return self
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def log_metrics(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def add_histogram(self, tag: str, values: Tensor, global_step: int) -> None:
+        self.drawn[tag] = len(values)
+
+
+def fit_and_draw(world: int, everywhere: bool) -> dict[str, int]:
+    seed_everything(0, verbose=False)
+    logger = TensorBoardLogger()
+    rank = share(N)[0] if world > 1 else 0
+    trainer = trainer_of(
+        world,
+        [SignalTracker(sharded=True), SignalLogger(every_n_epochs=1, num_images=0)],
+        logger=logger if everywhere or rank == 0 else False,
+    )
+    module = CrossEntropy(Fixed(20, 10), num_classes=10, in_channels=1, image_size=8, lr=0.05)
+    trainer.fit(module, datamodule=Digits(noise_rate=0.4, num_train=N, batch_size=8))
+    return logger.drawn
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_figures_of_a_sharded_table_are_of_all_samples(ranks: Ranks, everywhere: bool) -> None:
+    (one,) = ranks.run(1, fit_and_draw, 1, everywhere)
+    first, second = ranks.run(2, fit_and_draw, 2, everywhere)
+    assert one["signals/aum/wrong"] + one["signals/aum/right"] == N
+    assert first == one
+    assert second == {}

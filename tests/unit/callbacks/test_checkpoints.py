@@ -25,7 +25,7 @@ from noisylearn.callbacks import (
     Susceptibility,
     SweepTracker,
 )
-from noisylearn.data import Batch, IndexedDataset
+from noisylearn.data import Batch, IndexedDataset, TensorLoader
 from noisylearn.methods import ELR, CrossEntropy
 from noisylearn.signals import Observation, SignalSet
 from tests.methods import harness
@@ -207,6 +207,33 @@ def test_saved_on_an_error_the_step_that_failed_is_made_again(at: str, step: int
         run("failed", Fails(step, at))
     (path,) = saved(tmp_path / "failed").values()
     assert harness.differences(whole, run("resumed", resume=path)) == []
+
+
+@pytest.mark.parametrize("watcher", [SignalTracker, ExactResume])
+def test_a_tensor_loader_without_a_data_module_makes_the_failed_step_again(watcher: Any, tmp_path: Path) -> None:
+    class Sees(Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows: list[int] = []
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            if self.global_step == fails_at:
+                raise RuntimeError("on purpose")
+            self.rows += batch.index.tolist()
+            return super().training_step((batch.input.flatten(1), batch.target), batch_idx)
+
+    def run(resume: Path | None = None) -> list[int]:
+        train = TensorLoader(torch.rand(N, 1, 1, 1), torch.arange(N) % C, batch_size=4, shuffle=True)
+        saver = keeping(tmp_path / str(fails_at), save_on_exception=True, every_n_epochs=3)
+        fit_small([watcher(), saver], train, module, epochs=3, limit_val_batches=0, resume=resume)
+        return module.rows
+
+    fails_at, module = 4, Sees()
+    with pytest.raises(RuntimeError, match="on purpose"):
+        run()
+    fails_at = -1
+    (path,) = saved(tmp_path / "4").values()
+    assert torch.tensor(run(path)).bincount().tolist() == [3] * N
 
 
 def test_half_a_sweep_is_none(tmp_path: Path) -> None:

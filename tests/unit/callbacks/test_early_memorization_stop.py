@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from noisylearn._compat import Callback
 from noisylearn.callbacks import EarlyMemorizationStop, LabelCanaries
 from noisylearn.callbacks.early_memorization_stop import smoothed
-from tests.unit.callbacks.small import C, Module, N, X, fit, loader
+from tests.unit.callbacks.small import C, Module, N, X, Y, dataset, fit, loader
 
 
 def slow_first_minimum(curve: Sequence[float], window: int, patience: int) -> tuple[int, int] | None:
@@ -164,6 +164,17 @@ def test_a_resumed_run_stops_where_the_whole_one_does(monitor: str, tmp_path: Pa
     assert same(ends[0][2], ends[1][2])
     if monitor == "curve":
         assert ends[0][0] == 2
+
+
+def test_samples_without_a_label_are_passed_over() -> None:
+    class Ignores(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return nn.functional.cross_entropy(self.net(batch[0] / N), batch[1], ignore_index=-100)
+
+    stop = EarlyMemorizationStop(ignore_index=-100)
+    fit([stop], loader(dataset(Y.masked_fill(torch.arange(N) % 3 == 1, -100))), Ignores(), epochs=2)
+    assert stop.signal_set is not None
+    assert int((stop.signal_set.table.views()["n_seen"] == 2).sum()) == 2 * N // 3
 
 
 def test_wrong_arguments() -> None:

@@ -179,3 +179,10 @@ def test_a_binary_head_s_labels_keep_their_shape_and_dtype(column: bool) -> None
     callbacks = [SignalTracker(), LabelRefurbisher(6, threshold=0.5)]
     fit(callbacks, DataLoader(data, 5, shuffle=True), module, epochs=9, limit_val_batches=0)
     assert [module.shown[-1][i] for i in range(N)] == true.tolist()
+
+
+def test_nothing_is_replaced_before_there_is_a_suggestion() -> None:
+    module = Sees()
+    callbacks = [SignalTracker(epoch_range=(3, 9)), LabelRefurbisher(1, threshold=0.01)]
+    fit(callbacks, train(), module, epochs=4, limit_val_batches=0)
+    assert module.shown[3] == dict(enumerate(Y.tolist()))

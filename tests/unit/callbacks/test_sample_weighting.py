@@ -260,3 +260,12 @@ def test_only_the_tracker_s_loader_must_be_one_that_can_be_weighed() -> None:
     attempt("one")
     with pytest.raises(ValueError, match=r"`SamplePruner` cannot weigh the samples of this loader: .* own way"):
         attempt("own")
+
+
+@pytest.mark.parametrize("sweeps", [False, True])
+def test_all_count_the_same_until_there_is_a_score(sweeps: bool) -> None:
+    late = SweepTracker("Margin", every_n_epochs=3, logits="net")
+    tracker = late if sweeps else SignalTracker("Margin", epoch_range=(2, 9))
+    pruner, presented = SamplePruner("aum", 0.5, start_epoch=1), Presented()
+    fit([tracker, pruner, presented], loader(shuffle=True), epochs=4)
+    assert [len(set(epoch)) for epoch in presented.epochs] == [N, N, N, N // 2]

@@ -198,3 +198,35 @@ def test_held_out_samples_are_needed() -> None:
     with pytest.raises(ValueError, match="`every_n_epochs` must be at least 1, got 0"):
         Susceptibility(0)
     assert len(dataset()) == N
+
+
+def test_the_loss_attack_passes_over_labels_that_mean_none() -> None:
+    holes = torch.arange(N) % 3 == 1
+
+    class Ignores(Forward):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return nn.functional.cross_entropy(self.net(batch[0] / N), batch[1], ignore_index=-100)
+
+    module = Ignores()
+    held_out = TensorDataset(HELD_OUT.tensors[0], HELD_OUT.tensors[1].masked_fill(holes, -100))
+    meter = LossAttackMeter(nonmembers=DataLoader(held_out, 5), ignore_index=-100)
+    trainer = fit([meter], loader(dataset(Y.masked_fill(holes, -100))), module)
+    module.eval()
+    with torch.no_grad():
+        inside, outside = (
+            nn.functional.cross_entropy(module(data.tensors[0]), data.tensors[1], reduction="none")[~holes]
+            for data in (dataset(), HELD_OUT)
+        )
+    assert float(trainer.callback_metrics["loss_attack_auc"]) == pytest.approx(loss_attack(inside, outside).auc)
+
+
+def test_members_are_of_one_of_several_loaders() -> None:
+    class Both(Forward):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return super().training_step(batch["one"], batch_idx)
+
+    train, module = {"one": loader(), "other": DataLoader(HELD_OUT, 4)}, Both()
+    trainer = fit([LossAttackMeter(nonmembers=DataLoader(HELD_OUT, 5), loader="other")], train, module)
+    assert float(trainer.callback_metrics["loss_attack_auc"]) == 0.5  # the same samples
+    with pytest.raises(ValueError, match=r"`loader` is needed to say which .*: one of \['one', 'other'\]"):
+        fit([LossAttackMeter(nonmembers=DataLoader(HELD_OUT, 5))], train, module)
