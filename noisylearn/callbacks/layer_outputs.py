@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class LayerOutputs:
-    """Captures the outputs of named submodules, averaged over space: ``(B, d)`` each.
+    """Captures the outputs of named submodules, ``(B, ...)`` each, as they are: a signal knows its channels.
 
     Args:
         module: The LightningModule.
@@ -25,7 +25,7 @@ class LayerOutputs:
         >>> layers.start_step()
         >>> _ = net(torch.zeros(2, 1, 5, 5))
         >>> [output.shape for output in layers.end_step()]
-        [torch.Size([2, 4]), torch.Size([2, 36])]
+        [torch.Size([2, 4, 3, 3]), torch.Size([2, 36])]
     """
 
     def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
@@ -68,6 +68,6 @@ class LayerOutputs:
             if len(outputs) != 1 or not isinstance(outputs[0], Tensor) or outputs[0].ndim < 2:
                 what = [tuple(o.shape) if isinstance(o, Tensor) else type(o).__name__ for o in outputs]
                 raise ValueError(f"`layers`: {name!r} gave {what} in one pass; it must give one (B, d, ...) tensor")
-            found.append(outputs[0].detach().flatten(2).mean(2) if outputs[0].ndim > 2 else outputs[0].detach())
+            found.append(outputs[0].detach())
         self._active, self._outputs = False, {}
         return found

@@ -61,7 +61,7 @@ class PredictionDepth(Signal):
 
     Meant for one sweep of a network trained to the end: it is the depth of what the network predicts, and while that
     is not yet the wrong label it was given, the sample looks easy. Each layer's output is averaged over its positions
-    (pixels, tokens). NaN while not more than ``k`` samples were seen.
+    (pixels, tokens), channels first where both readings fit. NaN while not more than ``k`` samples were seen.
 
     Source: Baldock, Maennel, Neyshabur, "Deep Learning Through the Lens of Example Difficulty", NeurIPS 2021; the
     average over positions is ours, to keep the state small.

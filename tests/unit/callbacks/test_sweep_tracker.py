@@ -17,7 +17,7 @@ from noisylearn._compat import Callback
 from noisylearn.callbacks import SweepTracker
 from noisylearn.data import Digits, IndexedDataset, TensorLoader
 from noisylearn.methods import CrossEntropy
-from noisylearn.signals import Observation, Score, Signal, margin
+from noisylearn.signals import Observation, PredictionDepth, Score, Signal, margin, prediction_depth
 from noisylearn.tables import Column, Views
 from tests.unit.callbacks.small import C, Module, N, X, Y, dataset, fit, loader
 
@@ -382,3 +382,28 @@ def test_soft_binary_labels_have_no_given_one() -> None:
         ValueError, match=r"`target` must be \(B,\) class ids, got tensor \(4, 1\) float32: soft and mult"
     ):
         fit([SweepTracker("Margin")], loader(soft), OneLogit(), limit_val_batches=0)
+
+
+class Tokens(Forward):
+    """Eight tokens of six channels, averaged before the head, as in a transformer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(1, 8 * 6), nn.Linear(6, C)
+        self.tokens = nn.Unflatten(1, (8, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.tokens(self.body(x / N)).mean(1))
+        return logits
+
+
+def test_prediction_depth_of_tokens() -> None:
+    """A layer's channels may come last: averaged are its positions, whichever dimensions they are."""
+    tracker, module = SweepTracker(PredictionDepth([6], k=3), layers=["tokens"], every_n_epochs=None), Tokens()
+    fit([tracker], module=module)
+    with torch.no_grad():
+        pooled = module.tokens(module.body(X / N)).mean(1)
+        expected = prediction_depth([pooled], Y, module(X).argmax(1), k=3)
+    assert tracker.signal_set is not None
+    assert torch.allclose(tracker.signal_set.table.views()["layers"], pooled, atol=1e-6)
+    assert tracker.scores()["prediction_depth"].tolist() == expected.tolist()
