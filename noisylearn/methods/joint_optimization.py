@@ -11,14 +11,12 @@ from torch.nn import functional as F
 
 from noisylearn._checks import check_non_negative, check_positive_int
 from noisylearn.losses import joint_optimization, soft_cross_entropy
-from noisylearn.methods.learner import NoisyLearner
 from noisylearn.methods.presets import Preset
+from noisylearn.methods.rewind import Rewind
 from noisylearn.tables import Column, SampleTable, Views
 
-_INITIAL = "noisylearn_initial_weights"
 
-
-class JointOptimization(NoisyLearner):
+class JointOptimization(Rewind):
     """Relabels each sample with the mean of the network's last predictions of it, then trains anew on these labels.
 
     From ``update_epoch`` on the target of a sample is the mean of its predictions in the last ``window`` epochs, soft,
@@ -77,7 +75,6 @@ class JointOptimization(NoisyLearner):
             found = f"got {retrain_epoch}: both count from the start"
             raise ValueError(f"`retrain_epoch` must be at least `update_epoch`, {update_epoch}, {found}")
         self.retrain_epoch = retrain_epoch
-        self._initial: dict[str, Tensor] = {}
 
     def build_tables(self, num_samples: int) -> Mapping[str, SampleTable]:
         """Keep each sample's predictions of the last epochs, one column an epoch, in turn."""
@@ -94,12 +91,10 @@ class JointOptimization(NoisyLearner):
     def begin_epoch(self) -> None:
         """Keep the first weights; at the second part's start go back to them, with an optimizer that has no past."""
         if self.current_epoch == 0:
-            self._initial = {name: part.detach().cpu().clone() for name, part in self.state_dict().items()}
+            self.keep_weights()
         if self.current_epoch == self.retrain_epoch:
-            self.load_state_dict(self._initial)
-            self._initial = {}
-            for optimizer in self.trainer.optimizers:
-                optimizer.state.clear()
+            self.rewind()
+            self.drop_weights()
 
     def compute_loss(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
         """Stage the predictions, then return the losses, ``(B,)``."""
@@ -113,13 +108,3 @@ class JointOptimization(NoisyLearner):
         if self.current_epoch >= self.retrain_epoch:
             return soft_cross_entropy(logits, targets)
         return joint_optimization(logits, targets, self.alpha, self.beta)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the first weights, while they are to come back."""
-        super().on_save_checkpoint(checkpoint)
-        checkpoint[_INITIAL] = self._initial
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the first weights too."""
-        super().on_load_checkpoint(checkpoint)
-        self._initial = checkpoint.get(_INITIAL, {})

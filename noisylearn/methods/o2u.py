@@ -11,11 +11,12 @@ from torch import Tensor
 from noisylearn._checks import check_non_negative, check_positive_int, check_probability
 from noisylearn.losses import cross_entropy
 from noisylearn.methods.chosen import ChosenSamples
+from noisylearn.methods.rewind import Rewind
 from noisylearn.selection import small_loss_among
 from noisylearn.tables import Column
 
 
-class O2U(ChosenSamples):
+class O2U(ChosenSamples, Rewind):
     """O2U-Net: a cyclic learning rate takes the network from overfitting to underfitting; large losses are left out.
 
     Three stages in one fit. The first is cross-entropy on all samples. In the second the rate falls from ``lr`` to
@@ -80,7 +81,6 @@ class O2U(ChosenSamples):
         self.cyclic_epochs = check_positive_int("cyclic_epochs", cyclic_epochs)
         self.period = check_positive_int("period", period)
         self.lr_factor = check_probability("lr_factor", lr_factor, "the lowest rate as a part of `lr`, e.g. 0.1")
-        self._first_stage: dict[str, Tensor] = {}  # its weights, while the second is on
 
     @property
     def third(self) -> int:
@@ -109,12 +109,11 @@ class O2U(ChosenSamples):
         """Begin a stage where one does, and set the rate."""
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         if self.current_epoch == self.first_epochs:
-            optimizer.state.clear()
-            self._first_stage = {n: v.to("cpu", copy=True) for n, v in self.network.state_dict().items()}
+            self.forget_steps()
+            self.keep_weights()
         elif self.current_epoch == self.third:
-            optimizer.state.clear()
-            self.network.load_state_dict(self._first_stage)
-            self._first_stage = {}
+            self.rewind()
+            self.drop_weights()
             rows = self.tables["chosen"].views()
             seen = rows["n_seen"] > 0
             losses = torch.where(seen, rows["loss"] / rows["n_seen"], torch.nan)
@@ -128,16 +127,3 @@ class O2U(ChosenSamples):
         if self.first_epochs <= self.current_epoch < self.third:
             self.tables["chosen"].observe(index, {"loss": losses})
         return losses
-
-    # -- checkpoint --------------------------------------------------------------------------------------------------
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the weights of the first stage while they are needed."""
-        super().on_save_checkpoint(checkpoint)
-        if self._first_stage:
-            checkpoint["noisylearn_first_stage"] = self._first_stage
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore them."""
-        super().on_load_checkpoint(checkpoint)
-        self._first_stage = checkpoint.get("noisylearn_first_stage", {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from torch import Tensor
 from noisylearn._checks import check_choice, check_positive_int
 from noisylearn.losses import backward_correction, forward_correction
 from noisylearn.methods.features import classifier_inputs
-from noisylearn.methods.learner import NoisyLearner
 from noisylearn.methods.presets import Preset
+from noisylearn.methods.rewind import Rewind
 from noisylearn.methods.sweep import sweeping
 from noisylearn.noise import anchor_transition_matrix, dual_t_transition_matrix, hoc_transition_matrix
 from noisylearn.noise.estimators import check_percentile
@@ -27,7 +26,7 @@ ESTIMATE_PRESETS = (
 """Of the anchor estimate; Patrini et al.'s code has the same percentiles."""
 
 
-class TransitionCorrection(NoisyLearner):
+class TransitionCorrection(Rewind):
     """Base of the methods with a matrix ``T[i, j] = P(given label j | right label i)``.
 
     A ``transition`` that is not given is estimated: during the warm-up ``T`` is the identity, with which the losses are
@@ -67,7 +66,6 @@ class TransitionCorrection(NoisyLearner):
         self.estimator = check_choice("estimator", estimator, ("anchor", "dual_t", "hoc"))
         self.percentile, self.restart = check_percentile(percentile), restart
         self.estimated = transition is None
-        self._first_weights: dict[str, Any] | None = None
         matrix = np.eye(self.num_classes) if transition is None else _check_matrix(transition, self.num_classes)
         # A given matrix is in the hyper-parameters; only an estimated one belongs to the weights.
         self.register_buffer("transition", torch.tensor(matrix, dtype=torch.float32), persistent=self.estimated)
@@ -78,14 +76,13 @@ class TransitionCorrection(NoisyLearner):
             return
         if self.current_epoch == 0:
             self.transition.copy_(torch.eye(self.num_classes))
-            self._first_weights = copy.deepcopy(self.network.state_dict()) if self.restart else None
+            if self.restart:
+                self.keep_weights()
         if self.current_epoch == self.warmup_epochs:
             self.transition.copy_(torch.from_numpy(self.estimate()))
-            if self._first_weights is not None:
-                self.network.load_state_dict(self._first_weights)
-                self._first_weights = None
-                for optimizer in self.trainer.optimizers:
-                    optimizer.state.clear()  # momentum is of the weights left behind
+            if self.restart:
+                self.rewind()
+                self.drop_weights()
 
     def estimate(self) -> Matrix:
         """Go through the training set and return the matrix that it suggests, ``(C, C)``; a collective call."""
@@ -116,17 +113,6 @@ class TransitionCorrection(NoisyLearner):
         rows = table.views()
         seen = rows["n_seen"] > 0
         return rows["shown"][seen], rows["label"][seen].long()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the weights to begin anew with, until they are used."""
-        super().on_save_checkpoint(checkpoint)
-        if self._first_weights is not None:
-            checkpoint["noisylearn_first_weights"] = {k: v.cpu().clone() for k, v in self._first_weights.items()}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore them."""
-        super().on_load_checkpoint(checkpoint)
-        self._first_weights = checkpoint.get("noisylearn_first_weights")
 
 
 class ForwardCorrection(TransitionCorrection):

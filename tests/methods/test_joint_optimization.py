@@ -66,7 +66,7 @@ def test_the_second_part_begins_with_the_first_weights_and_an_optimizer_without_
     assert [step for step, fresh in enumerate(shown.first_momentum) if fresh] == [0, 5 * 8]
     network: Any = fitted.method.network
     assert int(network.features[2].num_batches_tracked) == 8  # batch norm has seen one epoch
-    assert fitted.method._initial == {}
+    assert fitted.method._kept_weights == {}
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning")
@@ -77,7 +77,7 @@ def test_resume_around_the_second_parts_start(stop: str, tmp_path: Path) -> None
     whole = run(case, callbacks=savers(tmp_path, 5), **args)
     resumed = run(case, callbacks=savers(tmp_path, 5), resume=tmp_path / f"{stop}.ckpt", **args)
     assert differences(whole.state(), resumed.state()) == []
-    kept = torch.load(tmp_path / f"{stop}.ckpt", weights_only=True)["noisylearn_initial_weights"]
+    kept = torch.load(tmp_path / f"{stop}.ckpt", weights_only=True).get("noisylearn_kept_weights")
     assert bool(kept) == (stop != "step-20")  # not longer than needed
 
 

@@ -114,7 +114,7 @@ def test_rows_of_a_validation_split_are_not_counted() -> None:
 def test_the_weights_of_the_first_stage_are_in_the_checkpoint_while_they_are_needed(tmp_path: Path) -> None:
     setting = {**SETTING, "first_epochs": 1, "cyclic_epochs": 1}
     run(Case(O2U, setting), method={"backbone": plain}, epochs=3, callbacks=savers(tmp_path, 5))
-    there = ["noisylearn_first_stage" in torch.load(tmp_path / f"epoch-{n}.ckpt", weights_only=True) for n in range(3)]
+    there = ["noisylearn_kept_weights" in torch.load(tmp_path / f"epoch-{n}.ckpt", weights_only=True) for n in range(3)]
     assert there == [False, True, False]
 
 

@@ -94,7 +94,7 @@ def test_a_restart_after_a_resume_goes_back_to_the_first_weights_too(tmp_path: P
     first = FirstStep()
     whole = run(case, callbacks=[first, *savers(tmp_path, 100)], epochs=3)
     for name, kept in (("epoch-0", True), ("epoch-1", True), ("epoch-2", False)):
-        saved = torch.load(tmp_path / f"{name}.ckpt", weights_only=True).get("noisylearn_first_weights")
+        saved = torch.load(tmp_path / f"{name}.ckpt", weights_only=True).get("noisylearn_kept_weights")
         assert (saved is not None) == kept
     seed_everything(5, verbose=False)  # other first weights, had they not been saved
     again = FirstStep()
@@ -132,7 +132,7 @@ def test_a_given_matrix_is_in_the_arguments_and_the_training_set_is_not_swept(tm
     fitted = run(case, method={"backbone": "digits_cnn"}, epochs=1, callbacks=savers(tmp_path, 100))
     assert fitted.method.tables == {}
     assert "transition" not in fitted.method.state_dict()
-    assert "noisylearn_first_weights" not in torch.load(tmp_path / "epoch-0.ckpt", weights_only=True)
+    assert "noisylearn_kept_weights" not in torch.load(tmp_path / "epoch-0.ckpt", weights_only=True)
     loaded = ForwardCorrection.load_from_checkpoint(tmp_path / "epoch-0.ckpt", weights_only=True)
     torch.testing.assert_close(loaded.transition.double(), torch.tensor(known, dtype=torch.float64))
 
