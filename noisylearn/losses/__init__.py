@@ -21,6 +21,7 @@ from noisylearn.losses.active_passive import (
 )
 from noisylearn.losses.asymmetric import asymmetric_generalized_cross_entropy, asymmetric_unhinged_loss
 from noisylearn.losses.bootstrapping import hard_bootstrapping, soft_bootstrapping
+from noisylearn.losses.confidence_penalty import other_classes_penalty, runner_up_penalty
 from noisylearn.losses.cores import cores, cores_beta, cores_sieve
 from noisylearn.losses.cross_entropy import cross_entropy, soft_cross_entropy
 from noisylearn.losses.elr import elr, elr_regularizer, elr_target_update
@@ -78,10 +79,12 @@ __all__ = [
     "nce_rce",
     "normalized_cross_entropy",
     "normalized_focal_loss",
+    "other_classes_penalty",
     "peer_loss",
     "pencil",
     "phuber_cross_entropy",
     "reverse_cross_entropy",
+    "runner_up_penalty",
     "selc_target_update",
     "soft_bootstrapping",
     "soft_cross_entropy",

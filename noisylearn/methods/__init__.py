@@ -18,6 +18,7 @@ from noisylearn.methods.pes import PES
 from noisylearn.methods.robust_loss import RobustLoss
 from noisylearn.methods.schedules import HoldThenLinearLR, PiecewiseConstantLR
 from noisylearn.methods.selc import SELC
+from noisylearn.methods.self_filtering import SelfFiltering
 from noisylearn.methods.self_paced import SelfPaced
 from noisylearn.methods.small_loss import SmallLoss
 from noisylearn.methods.sop import SOP
@@ -50,6 +51,7 @@ __all__ = [
     "NoisyLearner",
     "PiecewiseConstantLR",
     "RobustLoss",
+    "SelfFiltering",
     "SelfPaced",
     "SmallLoss",
     "TRevision",

@@ -14,9 +14,9 @@ from noisylearn.tables import Column, SampleTable
 class ChosenSamples(NoisyLearner):
     """Base of the methods that choose samples as an epoch begins, and serve no others in it.
 
-    An epoch is as much shorter as fewer samples are chosen. Each of them has a weight in the mean over its batch. Until
-    the first choice all samples are served, with a weight of 1. The choice is in the table ``"chosen"``: every process
-    has the same, and an epoch that was broken off goes on with the one it began with.
+    An epoch is as much shorter as fewer samples are chosen; a last batch of one sample is left out. Each sample has a
+    weight in the mean over its batch. Until the first choice all are served, with a weight of 1. The choice is in the
+    table ``"chosen"``: every process has the same, and an epoch that was broken off goes on with the one it began with.
     """
 
     def evidence(self) -> Sequence[Column]:
@@ -46,7 +46,9 @@ class ChosenSamples(NoisyLearner):
         chosen = rows[kept[rows]]
         # A process whose share has none keeps step with the others, at a loss of 0.
         served = chosen if len(chosen) else rows
-        return served[torch.randperm(len(served), generator=generator)]
+        order = torch.randperm(len(served), generator=generator)
+        # A last batch of one would fail wherever batch norm has nothing but the batch to average over.
+        return served[order[:-1] if len(served) % batch_size == 1 < len(served) else order]
 
     def sample_weights(self, index: Tensor) -> Tensor | None:
         """Return the weights of these samples, ``(B,)``, times those that callbacks have set."""

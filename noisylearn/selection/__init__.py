@@ -17,6 +17,7 @@ from noisylearn.selection.gmm import GaussianMixtureFit, fit_gmm
 from noisylearn.selection.mixture import MixtureFit
 from noisylearn.selection.pseudo_labels import co_guess, co_refine, mean_probs, sharpen
 from noisylearn.selection.schedules import linear_keep_rate, linear_ramp
+from noisylearn.selection.self_filtering import label_confidence, self_filtering_score
 from noisylearn.selection.self_paced import self_paced_threshold
 from noisylearn.selection.small_loss import small_loss
 
@@ -32,11 +33,13 @@ __all__ = [
     "disagreement",
     "fit_bmm",
     "fit_gmm",
+    "label_confidence",
     "labelled",
     "linear_keep_rate",
     "linear_ramp",
     "mean_probs",
     "min_max_normalized",
+    "self_filtering_score",
     "self_paced_threshold",
     "sharpen",
     "small_loss",

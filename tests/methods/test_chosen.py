@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -47,7 +48,7 @@ def test_a_batch_is_a_weighted_mean_and_a_sample_that_was_not_chosen_weighs_noth
 def test_a_process_without_a_chosen_sample_keeps_step_at_no_weight() -> None:
     method = run(CASE, epochs=2).method
     share = torch.tensor([1, 4, 7])
-    plan = method.plan_epoch(share, 2, torch.Generator().manual_seed(0))
+    plan = method.plan_epoch(share, 3, torch.Generator().manual_seed(0))
     assert plan is not None
     assert sorted(plan.tolist()) == share.tolist()
     assert float(method.reduce(torch.ones(3), plan, None)) == 0.0
@@ -60,3 +61,16 @@ def test_rows_that_are_not_trained_on_do_not_become_chosen() -> None:
     run(CASE, data, epochs=3, callbacks=[served])
     for rows in served.rows.values():
         assert set(rows) <= set(data.train_rows.tolist())
+
+
+@pytest.mark.parametrize(("chosen", "served"), [(32, 32), (33, 32), (34, 34), (65, 64), (1, 1)])
+def test_no_last_batch_is_of_one_sample_unless_it_is_the_only_one(chosen: int, served: int) -> None:
+    method = run(CASE, epochs=1).method
+    method.choose((torch.arange(256) < chosen).float())
+    plan = method.plan_epoch(torch.arange(256), 32, torch.Generator().manual_seed(0))
+    assert plan is not None
+    assert len(plan) == len(set(plan.tolist())) == served
+    assert int(plan.max()) < chosen
+    singles = method.plan_epoch(torch.arange(256), 1, torch.Generator().manual_seed(0))
+    assert singles is not None
+    assert len(singles) == chosen
