@@ -16,7 +16,7 @@ from noisylearn.selection.disagreement import disagreement, small_loss_among
 from noisylearn.selection.gmm import GaussianMixtureFit, fit_gmm
 from noisylearn.selection.mixture import MixtureFit
 from noisylearn.selection.pseudo_labels import co_guess, co_refine, mean_probs, sharpen
-from noisylearn.selection.schedules import linear_keep_rate, linear_ramp
+from noisylearn.selection.schedules import linear_keep_rate, linear_ramp, sigmoid_ramp
 from noisylearn.selection.self_paced import self_paced_threshold
 from noisylearn.selection.small_loss import small_loss
 
@@ -39,6 +39,7 @@ __all__ = [
     "min_max_normalized",
     "self_paced_threshold",
     "sharpen",
+    "sigmoid_ramp",
     "small_loss",
     "small_loss_among",
 ]
