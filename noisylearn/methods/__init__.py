@@ -6,8 +6,10 @@ from noisylearn.methods.co_teaching_plus import CoTeachingPlus
 from noisylearn.methods.cores import CORES
 from noisylearn.methods.cross_entropy import CrossEntropy
 from noisylearn.methods.decoupling import Decoupling
+from noisylearn.methods.disc import DISC
 from noisylearn.methods.dividemix import DivideMix
 from noisylearn.methods.elr import ELR
+from noisylearn.methods.elr_plus import ELRPlus
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.joint_optimization import JointOptimization
 from noisylearn.methods.learner import NoisyLearner
@@ -21,6 +23,7 @@ from noisylearn.methods.selc import SELC
 from noisylearn.methods.self_paced import SelfPaced
 from noisylearn.methods.small_loss import SmallLoss
 from noisylearn.methods.sop import SOP
+from noisylearn.methods.sop_plus import SOPPlus
 from noisylearn.methods.t_revision import TRevision
 from noisylearn.methods.transition import BackwardCorrection, ForwardCorrection
 from noisylearn.methods.truncated_gce import TruncatedGCE
@@ -30,6 +33,7 @@ from noisylearn.methods.vol_min_net import VolMinNet
 __all__ = [
     "CDR",
     "CORES",
+    "DISC",
     "ELR",
     "O2U",
     "PENCIL",
@@ -42,6 +46,7 @@ __all__ = [
     "CrossEntropy",
     "Decoupling",
     "DivideMix",
+    "ELRPlus",
     "ForwardCorrection",
     "HoldThenLinearLR",
     "JoCoR",
@@ -50,6 +55,7 @@ __all__ = [
     "NoisyLearner",
     "PiecewiseConstantLR",
     "RobustLoss",
+    "SOPPlus",
     "SelfPaced",
     "SmallLoss",
     "TRevision",

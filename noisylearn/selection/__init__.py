@@ -13,6 +13,7 @@ from noisylearn.selection.co_divide import clean_probability, labelled, min_max_
 from noisylearn.selection.confidence import confident_weights
 from noisylearn.selection.critical_weights import critical_weights
 from noisylearn.selection.disagreement import disagreement, small_loss_among
+from noisylearn.selection.disc import disc_groups
 from noisylearn.selection.gmm import GaussianMixtureFit, fit_gmm
 from noisylearn.selection.mixture import MixtureFit
 from noisylearn.selection.pseudo_labels import co_guess, co_refine, mean_probs, sharpen
@@ -30,6 +31,7 @@ __all__ = [
     "confident_weights",
     "critical_weights",
     "disagreement",
+    "disc_groups",
     "fit_bmm",
     "fit_gmm",
     "labelled",
