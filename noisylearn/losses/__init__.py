@@ -24,7 +24,7 @@ from noisylearn.losses.bootstrapping import hard_bootstrapping, soft_bootstrappi
 from noisylearn.losses.confidence_penalty import other_classes_penalty, runner_up_penalty
 from noisylearn.losses.cores import cores, cores_beta, cores_sieve
 from noisylearn.losses.cross_entropy import cross_entropy, soft_cross_entropy
-from noisylearn.losses.elr import elr, elr_regularizer, elr_target_update
+from noisylearn.losses.elr import elr, elr_plus, elr_regularizer, elr_target_update
 from noisylearn.losses.entropy import entropy
 from noisylearn.losses.generalized_cross_entropy import (
     generalized_cross_entropy,
@@ -39,9 +39,9 @@ from noisylearn.losses.partially_huberised import phuber_cross_entropy
 from noisylearn.losses.peer import peer_loss
 from noisylearn.losses.pencil import pencil
 from noisylearn.losses.selc import selc_target_update
-from noisylearn.losses.semi_supervised import class_prior_penalty, squared_error
+from noisylearn.losses.semi_supervised import class_prior_penalty, consistency, squared_error
 from noisylearn.losses.smoothing import label_smoothing
-from noisylearn.losses.sop import sop
+from noisylearn.losses.sop import sop, sop_balance
 from noisylearn.losses.symmetric_cross_entropy import reverse_cross_entropy, symmetric_cross_entropy
 from noisylearn.losses.transition import (
     backward_correction,
@@ -55,11 +55,13 @@ __all__ = [
     "asymmetric_unhinged_loss",
     "backward_correction",
     "class_prior_penalty",
+    "consistency",
     "cores",
     "cores_beta",
     "cores_sieve",
     "cross_entropy",
     "elr",
+    "elr_plus",
     "elr_regularizer",
     "elr_target_update",
     "entropy",
@@ -89,6 +91,7 @@ __all__ = [
     "soft_bootstrapping",
     "soft_cross_entropy",
     "sop",
+    "sop_balance",
     "squared_error",
     "symmetric_cross_entropy",
     "symmetric_kl",

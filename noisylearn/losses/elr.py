@@ -1,4 +1,4 @@
-"""Early-learning regularization (Liu et al., NeurIPS 2020): the loss and the step of its targets.
+"""Early-learning regularization (Liu et al., NeurIPS 2020): the losses and the step of their targets.
 
 A running average ``t`` of each sample's own predictions keeps what the network believed before it began to memorize
 labels. The term ``log(1 - <t, p>)`` falls as the prediction ``p`` agrees with ``t``; its gradient revives the samples
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from noisylearn._checks import check_probability
 from noisylearn.losses._inputs import at_least_float32, check_rows
-from noisylearn.losses.cross_entropy import cross_entropy
+from noisylearn.losses.cross_entropy import cross_entropy, soft_cross_entropy
 
 _FLOOR = 1e-4
 """Probabilities are kept in ``[1e-4, 1 - 1e-4]``, as in the reference code: the term stays above log(1e-4)."""
@@ -106,3 +106,36 @@ def elr(logits: Tensor, targets: Tensor, ema_targets: Tensor, lam: float) -> Ten
         tensor([0.])
     """
     return cross_entropy(logits, targets) + lam * elr_regularizer(logits, ema_targets)
+
+
+def elr_plus(logits: Tensor, labels: Tensor, ema_targets: Tensor, lam: float, reweight: bool = False) -> Tensor:
+    """Return soft cross-entropy plus ``lam`` times `elr_regularizer`, one value per (mixed) sample.
+
+    Labels and targets are mixed as the inputs were. ``reweight`` takes ``y t / sum_c y_c t_c`` for the labels ``y``:
+    of two mixed labels, the one that the target believes in counts more. The reference code does so for 100 classes.
+
+    Args:
+        logits: ``(B, C)`` floating point, raw outputs.
+        labels: ``(B, C)`` floating point, the given labels, mixed.
+        ema_targets: ``(B, C)`` floating point, already updated, and mixed alike; constants.
+        lam: Weight of the regularizer.
+        reweight: Whether to weight the labels by the targets; a label that has nothing of the target counts nothing.
+
+    Returns:
+        ``(B,)`` losses, float32, or float64 where an argument is float64.
+
+    Raises:
+        TypeError: A dtype does not fit.
+        ValueError: A shape does not fit.
+
+    Example:
+        >>> logits, mixed, ema = torch.zeros(1, 2), torch.tensor([[0.7, 0.3]]), torch.tensor([[0.5, 0.5]])
+        >>> elr_plus(logits, mixed, ema, lam=1.0)
+        tensor([0.])
+    """
+    check_rows("labels", logits, labels)
+    check_rows("ema_targets", logits, ema_targets)
+    if reweight:
+        labels = at_least_float32(labels) * at_least_float32(ema_targets.detach())
+        labels = labels / labels.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(labels.dtype).tiny)
+    return soft_cross_entropy(logits, labels) + lam * elr_regularizer(logits, ema_targets)

@@ -38,6 +38,34 @@ def squared_error(logits: Tensor, probs: Tensor) -> Tensor:
     return (torch.softmax(at_least_float32(logits), dim=-1) - at_least_float32(probs)).square().mean(dim=-1)
 
 
+def consistency(logits: Tensor, other: Tensor) -> Tensor:
+    """Return ``sum_c p_c (log p_c - log q_c)``, the divergence of one view's prediction from another's, per sample.
+
+    ``p`` is the softmax of ``logits`` and a constant: what the network says of a weak view is what it is to say of a
+    strong one, ``q``.
+
+    Source: the consistency term of SOP+ (Liu et al., ICML 2022), after UDA (Xie et al., NeurIPS 2020).
+
+    Args:
+        logits: ``(B, C)`` floating point, raw outputs for the first view; no gradient flows back to them.
+        other: ``(B, C)`` floating point, raw outputs for the other view.
+
+    Returns:
+        ``(B,)`` divergences in nats, at least 0, float32, or float64 where an argument is float64.
+
+    Raises:
+        TypeError: An argument is not floating point.
+        ValueError: The shapes differ.
+
+    Example:
+        >>> consistency(torch.tensor([[2.0, 0.0]]), torch.zeros(1, 2))
+        tensor([0.3278])
+    """
+    check_rows("other", logits, other)
+    log_p = F.log_softmax(at_least_float32(logits.detach()), dim=-1)
+    return (log_p.exp() * (log_p - F.log_softmax(at_least_float32(other), dim=-1))).sum(dim=-1)
+
+
 def class_prior_penalty(logits: Tensor) -> Tensor:
     """Return ``sum_c 1/C log((1/C) / mean_i p_ic)``, the divergence of the mean prediction from the uniform one.
 

@@ -6,8 +6,10 @@ from noisylearn.methods.co_teaching_plus import CoTeachingPlus
 from noisylearn.methods.cores import CORES
 from noisylearn.methods.cross_entropy import CrossEntropy
 from noisylearn.methods.decoupling import Decoupling
+from noisylearn.methods.disc import DISC
 from noisylearn.methods.dividemix import DivideMix
 from noisylearn.methods.elr import ELR
+from noisylearn.methods.elr_plus import ELRPlus
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.joint_optimization import JointOptimization
 from noisylearn.methods.learner import NoisyLearner
@@ -22,6 +24,7 @@ from noisylearn.methods.self_filtering import SelfFiltering
 from noisylearn.methods.self_paced import SelfPaced
 from noisylearn.methods.small_loss import SmallLoss
 from noisylearn.methods.sop import SOP
+from noisylearn.methods.sop_plus import SOPPlus
 from noisylearn.methods.t_revision import TRevision
 from noisylearn.methods.transition import BackwardCorrection, ForwardCorrection
 from noisylearn.methods.truncated_gce import TruncatedGCE
@@ -31,6 +34,7 @@ from noisylearn.methods.vol_min_net import VolMinNet
 __all__ = [
     "CDR",
     "CORES",
+    "DISC",
     "ELR",
     "O2U",
     "PENCIL",
@@ -43,6 +47,7 @@ __all__ = [
     "CrossEntropy",
     "Decoupling",
     "DivideMix",
+    "ELRPlus",
     "ForwardCorrection",
     "HoldThenLinearLR",
     "JoCoR",
@@ -51,6 +56,7 @@ __all__ = [
     "NoisyLearner",
     "PiecewiseConstantLR",
     "RobustLoss",
+    "SOPPlus",
     "SelfFiltering",
     "SelfPaced",
     "SmallLoss",

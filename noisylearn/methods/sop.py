@@ -82,11 +82,19 @@ class SOP(NoisyLearner):
 
     def compute_loss(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
         """Step ``u`` and ``v``, and return the losses before that step, ``(B,)``."""
-        rows = self.tables["noise"].read(index)
-        u, v = rows["u"].requires_grad_(), rows["v"].requires_grad_()
+        u, v = self.read_noise(index)
         losses = sop(logits, target, u, v)
-        grad_u, grad_v = torch.autograd.grad(losses.sum(), (u, v), retain_graph=True)  # stops short of the network
-        count = len(index) * self.trainer.accumulate_grad_batches * self.trainer.world_size
-        step = {"u": u - self.lr_u / count * grad_u, "v": v - self.lr_v / count * grad_v}
-        self.tables["noise"].observe(index, {name: value.detach() for name, value in step.items()})
+        self.step_noise(index, u, v, losses.mean())
         return losses
+
+    def read_noise(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``u``, ``(B,)``, and ``v``, ``(B, C)``, of these samples, to be differentiated."""
+        rows = self.tables["noise"].read(index)
+        return rows["u"].requires_grad_(), rows["v"].requires_grad_()
+
+    def step_noise(self, index: Tensor, u: Tensor, v: Tensor, loss: Tensor) -> None:
+        """Take their step down the batch's loss, a mean that accumulated batches and processes share in."""
+        grad_u, grad_v = torch.autograd.grad(loss, (u, v), retain_graph=True)  # stops short of the network
+        parts = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        step = {"u": u - self.lr_u / parts * grad_u, "v": v - self.lr_v / parts * grad_v}
+        self.tables["noise"].observe(index, {name: value.detach() for name, value in step.items()})

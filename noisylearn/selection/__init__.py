@@ -13,10 +13,11 @@ from noisylearn.selection.co_divide import clean_probability, labelled, min_max_
 from noisylearn.selection.confidence import confident_weights
 from noisylearn.selection.critical_weights import critical_weights
 from noisylearn.selection.disagreement import disagreement, small_loss_among
+from noisylearn.selection.disc import disc_groups
 from noisylearn.selection.gmm import GaussianMixtureFit, fit_gmm
 from noisylearn.selection.mixture import MixtureFit
 from noisylearn.selection.pseudo_labels import co_guess, co_refine, mean_probs, sharpen
-from noisylearn.selection.schedules import linear_keep_rate, linear_ramp
+from noisylearn.selection.schedules import linear_keep_rate, linear_ramp, sigmoid_ramp
 from noisylearn.selection.self_filtering import label_confidence, self_filtering_score
 from noisylearn.selection.self_paced import self_paced_threshold
 from noisylearn.selection.small_loss import small_loss
@@ -31,6 +32,7 @@ __all__ = [
     "confident_weights",
     "critical_weights",
     "disagreement",
+    "disc_groups",
     "fit_bmm",
     "fit_gmm",
     "label_confidence",
@@ -42,6 +44,7 @@ __all__ = [
     "self_filtering_score",
     "self_paced_threshold",
     "sharpen",
+    "sigmoid_ramp",
     "small_loss",
     "small_loss_among",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import exp
 from numbers import Integral, Real
 
 from noisylearn._checks import check_non_negative, check_positive_int, check_probability
@@ -71,3 +72,28 @@ def linear_ramp(epoch: float, start: float, length: float) -> float:
     if check_non_negative("length", length, "pass the epochs of the rise, e.g. 16") == 0:
         return float(epoch >= start)
     return min(max((epoch - start) / length, 0.0), 1.0)
+
+
+def sigmoid_ramp(step: float, length: float) -> float:
+    """Return ``exp(-5 (1 - step / length)^2)``, the share of its full weight that a term has: 1 from ``length`` on.
+
+    Source: Laine & Aila, "Temporal Ensembling for Semi-Supervised Learning", ICLR 2017, as ELR+ has it for its
+    regularizer and its moving averages.
+
+    Args:
+        step: The step or epoch, from 0.
+        length: Where the full weight is reached; 0 is full weight throughout.
+
+    Returns:
+        The share, in ``[exp(-5), 1]``.
+
+    Raises:
+        ValueError: ``length`` is negative or not finite.
+
+    Example:
+        >>> [round(sigmoid_ramp(step, length=40_000), 4) for step in (0, 20_000, 40_000, 90_000)]
+        [0.0067, 0.2865, 1.0, 1.0]
+    """
+    if check_non_negative("length", length, "pass the steps of the rise, e.g. 40000") == 0:
+        return 1.0
+    return exp(-5 * (1 - min(max(step / length, 0.0), 1.0)) ** 2)

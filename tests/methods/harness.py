@@ -22,6 +22,7 @@ from noisylearn.data import Digits
 from noisylearn.methods import (
     CDR,
     CORES,
+    DISC,
     ELR,
     O2U,
     PENCIL,
@@ -34,6 +35,7 @@ from noisylearn.methods import (
     CrossEntropy,
     Decoupling,
     DivideMix,
+    ELRPlus,
     ForwardCorrection,
     JoCoR,
     JointOptimization,
@@ -43,6 +45,7 @@ from noisylearn.methods import (
     SelfFiltering,
     SelfPaced,
     SmallLoss,
+    SOPPlus,
     TRevision,
     TruncatedGCE,
     VolMinNet,
@@ -102,7 +105,7 @@ class Case:
     @property
     def by_hand(self) -> bool:
         """Whether its loop by hand is one of those that all methods share."""
-        return not (self.mixes or self.planned)
+        return not (self.mixes or self.planned or len(self.method.views) > 1)
 
     def seen(self, epochs: int) -> int:
         """How often a fit of so many epochs shows each sample to the tables."""
@@ -238,6 +241,29 @@ CASES = (
         clean={"prune_epoch": 4},
         steady=False,
         sightings=(0, 0, 1),
+    ),
+    Case(
+        ELRPlus,
+        {"ema_ramp_steps": 20, "lam_ramp_steps": 4},
+        networks=2,
+        tables=("targets",),
+        mixes=True,
+        refuses_dicts=UNMIXABLE,
+    ),
+    Case(
+        SOPPlus,
+        {"lr_u": 5.0, "lr_v": 10.0, "init_std": 0.3},
+        tables=("noise",),
+        clean={"init_std": 1e-8},
+        of_the_batch=True,
+    ),
+    Case(
+        DISC,
+        {"warmup_epochs": 1, "threshold_momentum": 0.8},
+        tables=("groups",),
+        steady=False,
+        mixes=True,
+        refuses_dicts=UNMIXABLE,
     ),
     Case(SelfPaced, selected=(32,), clean={"percentile": 0.95}, steady=False),
 )

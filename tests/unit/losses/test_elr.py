@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from noisylearn.losses import cross_entropy, elr, elr_regularizer, elr_target_update
+from noisylearn.losses import cross_entropy, elr, elr_plus, elr_regularizer, elr_target_update
 
 
 def clamped_slow(row: list[float]) -> list[float]:
@@ -143,6 +143,46 @@ def test_targets_stay_sub_distributions_and_the_term_in_its_bounds(rows: list[li
     reg = elr_regularizer(logits, ema)
     assert (reg <= 0).all()
     assert (reg >= math.log(1e-4) - 1e-2).all()
+
+
+def plus_slow(logits: Tensor, labels: Tensor, ema: Tensor, lam: float, reweight: bool) -> list[float]:
+    out = []
+    rows = (part.double().tolist() for part in (logits, labels, ema))
+    for (z, y, t), reg in zip(zip(*rows, strict=True), regularizer_slow(logits, ema), strict=True):
+        if reweight:
+            products = [a * b for a, b in zip(y, t, strict=True)]
+            y = [p / math.fsum(products) for p in products]
+        top = max(z)
+        log_sum = top + math.log(math.fsum(math.exp(v - top) for v in z))
+        out.append(-math.fsum(a * (v - log_sum) for a, v in zip(y, z, strict=True)) + lam * reg)
+    return out
+
+
+@pytest.mark.parametrize("reweight", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_elr_plus_equals_the_slow_loop(dtype: torch.dtype, reweight: bool) -> None:
+    logits, targets, ema = batch(dtype)
+    one_hot = torch.eye(5, dtype=torch.float64)[targets]
+    labels = (0.7 * one_hot + 0.3 * one_hot.flip(0)).to(dtype)
+    found = elr_plus(logits, labels, ema, 3.0, reweight)
+    wide, close = (torch.float64, 1e-10) if dtype == torch.float64 else (torch.float32, 5e-4)
+    assert found.dtype == wide
+    assert found.tolist() == pytest.approx(plus_slow(logits, labels, ema, 3.0, reweight), rel=close)
+
+
+def test_elr_plus_of_one_hot_labels_is_elr() -> None:
+    logits, targets, ema = batch()
+    for reweight in (False, True):  # of a single label nothing is to be weighed
+        found = elr_plus(logits, torch.eye(5, dtype=torch.float64)[targets], ema, 3.0, reweight)
+        torch.testing.assert_close(found, elr(logits, targets, ema, 3.0))
+
+
+def test_a_label_without_any_target_counts_nothing() -> None:
+    logits = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    loss = elr_plus(logits, torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.5]]), 0.0, reweight=True)
+    assert loss.tolist() == [0.0]
+    (gradient,) = torch.autograd.grad(loss.sum(), logits)
+    assert not gradient.any()
 
 
 def test_wrong_arguments() -> None:

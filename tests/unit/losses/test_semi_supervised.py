@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisylearn.losses import class_prior_penalty, squared_error
+from noisylearn.losses import class_prior_penalty, consistency, squared_error
 from tests.unit.losses.contract import B, C, batch, log_softmax
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
@@ -44,6 +44,31 @@ def test_class_prior_penalty_equals_the_slow_loop(dtype: torch.dtype, scale: flo
     mean = [math.fsum(column) / B for column in zip(*rows(logits), strict=True)]
     expected = math.fsum(1 / C * math.log(1 / C / m) for m in mean)
     assert float(found) == pytest.approx(expected, rel=1e-10 if dtype == torch.float64 else 1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.5, 3.0, 20.0])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_consistency_equals_the_slow_loop(dtype: torch.dtype, scale: float) -> None:
+    logits, _ = batch(dtype, scale)
+    other = logits.flip(0)
+    found = consistency(logits, other)
+    assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    expected = []
+    for z, o in zip(logits.double().tolist(), other.double().tolist(), strict=True):
+        pairs = zip(log_softmax(z), log_softmax(o), strict=True)
+        expected.append(math.fsum(math.exp(a) * (a - b) for a, b in pairs))
+    assert found.tolist() == pytest.approx(expected, rel=1e-10 if dtype == torch.float64 else 1e-5, abs=1e-5)
+
+
+def test_the_first_view_is_a_constant_of_consistency() -> None:
+    logits, _ = batch(torch.float64, 1.0)
+    other = logits.flip(0).requires_grad_()
+    logits.requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: consistency(logits, z), other)
+    to_first, to_other = torch.autograd.grad(consistency(logits, other).sum(), (logits, other), allow_unused=True)
+    assert to_first is None
+    assert to_other.any()
+    assert not consistency(logits, logits.detach()).any()
 
 
 def test_gradients_are_those_of_the_formulas() -> None:
@@ -86,3 +111,5 @@ def test_wrong_arguments() -> None:
         squared_error(logits, logits.long())
     with pytest.raises(ValueError, match=r"`logits` must be \(B, C\)"):
         class_prior_penalty(logits[0])
+    with pytest.raises(ValueError, match=r"`other` must have the shape of `logits`, got \(3, 7\)"):
+        consistency(logits, logits[:3])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisylearn.losses import cross_entropy, sop
+from noisylearn.losses import cross_entropy, sop, sop_balance
 from tests.unit.losses.contract import CHECKS, B, C, Check, Loss, Slow, batch
 
 
@@ -98,6 +98,43 @@ def test_a_noise_that_explains_the_label_quiets_the_network() -> None:
         )
         pulls.append(float(grad.abs().sum()))
     assert pulls[0] > 4 * pulls[1] > 4 * pulls[2]
+
+
+def slow_balance(logits: Tensor, targets: Tensor, u: Tensor, v: Tensor) -> float:
+    total = [0.0] * C
+    rows = zip(logits.double().softmax(-1).tolist(), targets.tolist(), u.tolist(), v.tolist(), strict=True)
+    for p, y, a, b in rows:
+        shift = [min(a * a, 1.0) if c == y else -min(x * x, 1.0) for c, x in enumerate(b)]
+        shifted = [max(q + s, 1e-4) for q, s in zip(p, shift, strict=True)]
+        total = [t + max(q / math.fsum(shifted), 1e-4) for t, q in zip(total, shifted, strict=True)]
+    return -math.fsum(math.log(max(t / len(logits), 1e-4)) for t in total) / C
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.6, 2.0])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_balance_equals_the_slow_loop(dtype: torch.dtype, scale: float) -> None:
+    logits, targets = batch(dtype)
+    u, v = (part.to(dtype) for part in noise(scale=scale))
+    found = sop_balance(logits, targets, u, v)
+    wide, rel = (torch.float64, 1e-10) if dtype == torch.float64 else (torch.float32, 1e-4)
+    assert found.dtype == wide
+    assert float(found) == pytest.approx(slow_balance(logits, targets, u.double(), v.double()), rel=rel)
+
+
+def test_balance_is_least_where_all_classes_are_alike_and_moves_the_network_and_u() -> None:
+    logits, targets = batch(torch.float64, scale=1.0)
+    u, v = noise()
+    for part in (logits, u, v):
+        part.requires_grad_()
+    loss = sop_balance(logits, targets, u, v)
+    to_network, to_u, to_v = torch.autograd.grad(loss, (logits, u, v), allow_unused=True)
+    assert to_network.any()
+    assert to_u.any()
+    assert to_v is None or not to_v.any()
+    assert float(loss.detach()) > math.log(C)
+    even = sop_balance(torch.zeros(C, C), torch.arange(C), torch.zeros(C), torch.zeros(C, C))
+    assert float(even) == pytest.approx(math.log(C))
+    assert sop_balance(logits.to("meta"), targets.to("meta"), u.to("meta"), v.to("meta")).shape == ()
 
 
 def test_wrong_arguments() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisylearn.selection import linear_keep_rate, linear_ramp
+from noisylearn.selection import linear_keep_rate, linear_ramp, sigmoid_ramp
 
 
 @pytest.mark.parametrize("warmup", [1, 2, 10, 13])
@@ -51,3 +51,12 @@ def test_linear_ramp_rises_from_start_over_its_length(start: float, length: floa
         assert linear_ramp(epoch, start, length) == pytest.approx(expected)
     with pytest.raises(ValueError, match="`length` must be finite and at least 0, got -1"):
         linear_ramp(0, start, -1)
+
+
+@pytest.mark.parametrize("length", [1, 7.5, 40_000, 0])
+def test_sigmoid_ramp_is_the_formula_up_to_its_length(length: float) -> None:
+    for step in (0, 0.3 * length, 0.9 * length, length, 2 * length + 1):
+        rest = 1 - min(step, length) / length if length else 0.0
+        assert sigmoid_ramp(step, length) == pytest.approx(np.exp(-5 * rest * rest))
+    with pytest.raises(ValueError, match="`length` must be finite and at least 0, got -1"):
+        sigmoid_ramp(0, -1)
