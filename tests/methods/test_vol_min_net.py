@@ -40,8 +40,9 @@ def test_the_matrix_comes_near_the_noise_that_made_the_labels() -> None:
     def error(matrix: torch.Tensor) -> float:
         return float(np.abs(matrix.detach().double().numpy() - true).sum(axis=1).mean())
 
-    begins = error(case.build().transition)
-    ends = error(run(case, data, {"backbone": "digits_cnn"}, epochs=12).method.transition)
+    first: Any = case.build()
+    last: Any = run(case, data, {"backbone": "digits_cnn"}, epochs=12).method
+    begins, ends = error(first.transition), error(last.transition)
     assert begins > 0.7
     assert ends < 0.5 * begins
 
@@ -49,8 +50,9 @@ def test_the_matrix_comes_near_the_noise_that_made_the_labels() -> None:
 def test_a_larger_weight_makes_a_smaller_volume() -> None:
     volumes = []
     for lam in (0.0, 0.3):
-        fitted = run(Case(VolMinNet, {"lam": lam, "transition_lr": 0.5}), method={"backbone": plain}, epochs=4)
-        volumes.append(float(torch.linalg.slogdet(fitted.method.transition.detach()).logabsdet))
+        case = Case(VolMinNet, {"lam": lam, "transition_lr": 0.5})
+        method: Any = run(case, method={"backbone": plain}, epochs=4).method
+        volumes.append(float(torch.linalg.slogdet(method.transition.detach()).logabsdet))
     assert volumes[1] < volumes[0]
 
 
