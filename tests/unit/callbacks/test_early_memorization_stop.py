@@ -142,8 +142,12 @@ def test_it_watches_canaries() -> None:
 
 
 def test_what_is_not_logged_is_told() -> None:
-    with pytest.raises(ValueError, match=r"no logged metric `curv`; did you mean `curve`(.|\n)*list the callback that"):
+    with pytest.raises(
+        ValueError, match=r"`monitor='curv'`: no logged metric `curv`; did you mean `curve`(.|\n)*list the"
+    ):
         fit([Logs([1, 2]), EarlyMemorizationStop("curv")], epochs=2)
+    with pytest.raises(ValueError, match="`monitor='curve'`: nothing is logged yet; list the callback that logs it"):
+        fit([EarlyMemorizationStop("curve"), Logs([1, 2])], epochs=2)
 
 
 @pytest.mark.parametrize("monitor", ["prediction_flips", "curve"])
