@@ -132,9 +132,9 @@ class EarlyMemorizationStop(ObservingCallback):
         """This epoch's value of what is watched; None where there is none yet."""
         if not self._watches_flips:
             if self.monitor not in trainer.callback_metrics:
-                raise ValueError(
-                    unknown_name("logged metric", self.monitor, map(str, trainer.callback_metrics)) + ORDER
-                )
+                known = [str(name) for name in trainer.callback_metrics]
+                found = unknown_name("logged metric", self.monitor, known) if known else "nothing is logged yet"
+                raise ValueError(f"`monitor={self.monitor!r}`: {found}{ORDER}")
             # What each process logs for itself may differ between them, and all must stop at once.
             value = trainer.callback_metrics[self.monitor].to(trainer.strategy.root_device)
             return float(trainer.strategy.reduce(value, reduce_op="mean"))

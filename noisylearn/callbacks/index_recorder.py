@@ -266,7 +266,7 @@ def recordable(loader: Any) -> str | None:
     if not getattr(loader, "in_order", True):
         return "`in_order=False` delivers batches in another order than the sampler's"
     if getattr(type(loader.batch_sampler), "__iter__", None) is not BatchSampler.__iter__:
-        return f"{type(loader.batch_sampler).__name__} makes batches in its own way"
+        return f"the batch sampler, {type(loader.batch_sampler).__name__}, makes batches in its own way"
     return None
 
 

@@ -13,6 +13,7 @@ from noisylearn.callbacks.label_view import LabelView
 from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.per_sample import PerSampleCallback
 from noisylearn.callbacks.row_keys import KnownKeys
+from noisylearn.callbacks.signal_tracker import MAX_CLASSES_SUGGESTED
 from noisylearn.callbacks.step_reader import StepReader
 
 SUGGESTED = "suggested"
@@ -90,13 +91,22 @@ class LabelRefurbisher(Callback):
         if self.labels is not None:
             self._on_device = self.labels.to(pl_module.device)
 
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Look once more after the first step, which has shown how many classes there are.
+
+        Raises:
+            ValueError: No tracker suggests labels, of so many classes.
+        """
+        if batch_idx == 1:
+            self._tracker(trainer)
+
     def _tracker(self, trainer: Any) -> PerSampleCallback:
         for callback in trainer.callbacks:
             if isinstance(callback, PerSampleCallback) and callback.suggests:
                 return callback
         raise ValueError(
-            "`LabelRefurbisher` needs a tracker that suggests labels: add SignalTracker() with its default signals, or "
-            'with "MeanProbability" among them'
+            "`LabelRefurbisher` needs a tracker that suggests labels: add SignalTracker() with its default signals, "
+            f'which suggest up to {MAX_CLASSES_SUGGESTED} classes, or with "MeanProbability" among them, for more too'
         )
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:

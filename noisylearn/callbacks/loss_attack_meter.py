@@ -16,7 +16,7 @@ from noisylearn.callbacks.index_recorder import tracked_loader
 from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.sweep_reader import Observe
 from noisylearn.callbacks.sweeping_meter import SweepingMeter, held_out_loader
-from noisylearn.metrics import loss_attack
+from noisylearn.metrics import loss_attack, loss_attack_curve
 from noisylearn.sweeping import evaluating, sweep_loader, with_progress
 
 
@@ -32,6 +32,10 @@ class LossAttackMeter(SweepingMeter):
 
     Source: Yeom et al., "Privacy Risk in Machine Learning", CSF 2018; low rates: Carlini et al., "Membership Inference
     Attacks From First Principles", S&P 2022. See `noisylearn.metrics.loss_attack`.
+
+    Attributes:
+        curve: The last measurement's ROC curve, for logarithmic axes: false positive rates, and the shares of members
+            found (`noisylearn.metrics.loss_attack_curve`); None before the first.
 
     Args:
         every_n_epochs: Measure at the end of every so many epochs.
@@ -65,6 +69,7 @@ class LossAttackMeter(SweepingMeter):
         super().__init__(every_n_epochs, logits, input, target, loader, ignore_index)
         self._at_most = check_positive_int("at_most", at_most)
         self._nonmembers = nonmembers
+        self.curve: tuple[Tensor, Tensor] | None = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Find the members and the held-out samples now, not at the end of an epoch.
@@ -93,6 +98,7 @@ class LossAttackMeter(SweepingMeter):
             inside = _gathered([_losses(observe, trainer, batch, rows) for batch, rows in passes], trainer)
             held_out = sharded(self._held_out(trainer))
             outside = _gathered([_losses(observe, trainer, batch, rows) for batch, rows in held_out], trainer)
+        self.curve = loss_attack_curve(inside, outside)
         found = asdict(loss_attack(inside, outside))
         names = {"auc": "auc", "tpr_at_1_percent_fpr": "tpr_at_1_percent", "tpr_at_01_percent_fpr": "tpr_at_01_percent"}
         return {f"loss_attack_{name}": found[key] for key, name in names.items() if not math.isnan(found[key])}

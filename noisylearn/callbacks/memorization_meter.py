@@ -117,8 +117,13 @@ class MemorizationMeter(ObservingCallback):
     def _match(self, device: torch.device) -> None:
         """Bring the true labels into the order of the rows."""
         assert self.signal_set is not None
+        if len(self.keys):
+            raise ValueError(
+                "`clean_targets` are known by row number, and these samples have names (strings): number them in the "
+                "dataset, or leave MemorizationMeter out"
+            )
         clean = self.per_row(self._all_clean)
-        if clean is None or len(self.keys):
+        if clean is None:
             raise ValueError(
                 f"`clean_targets` must have one label per training sample ({self.signal_set.table.num_samples}), "
                 f"got {len(self._all_clean)}: pass the true labels of the whole training set"

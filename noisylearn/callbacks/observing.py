@@ -57,7 +57,7 @@ class ObservingCallback(PerSampleCallback):
         self._reader = StepReader(index, target, logits, features, loader, ignore_index, self.keys)
         self._commit_every = commit_every_n_steps
         self._steps = 0
-        self._checked = self._observed = False
+        self._checked = self._observed = self._discarded = False
 
     @property
     def view(self) -> dict[str, str]:
@@ -74,6 +74,7 @@ class ObservingCallback(PerSampleCallback):
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Arrange for the loader's indices to be recorded."""
         if stage == "fit":
+            self._discarded = False
             self._reader.attach(trainer)
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
@@ -88,7 +89,7 @@ class ObservingCallback(PerSampleCallback):
         """Number this fit's epochs on from the last one's, unless it resumes a checkpoint."""
         count_steps_in_hand(trainer)
         if self._resumed is not None:
-            self._take_up_epoch(self._resumed)
+            self._take_up_epoch(trainer, self._resumed)
         self._begin_fit(trainer, pl_module.device)
         self._checked = False
 
@@ -140,15 +141,20 @@ class ObservingCallback(PerSampleCallback):
         self._prepare_rows(trainer, loader, obs.logits.shape[1], obs.logits.device)
         self._checked = True
 
-    def _take_up_epoch(self, saved: dict[str, Any]) -> None:
-        """Go on with the unfinished epoch where the loader does; else it starts anew, in another order."""
+    def _take_up_epoch(self, trainer: Any, saved: dict[str, Any]) -> None:
+        """Go on with the unfinished epoch where the loader does; else it starts anew, in another order.
+
+        What was committed in mid-epoch (before a validation, or every so many steps) stays, and is not counted again.
+        """
         assert self.signal_set is not None
         if hasattr(self._reader.recorder.tracked_loader(), "load_state_dict"):
             self.signal_set.load_state_dict(saved)  # warns of the rows that other processes had not committed
             return
         dropped = self.signal_set.discard()
         self._uncommitted = False
-        if dropped:
+        others = [c for c in trainer.callbacks if isinstance(c, ObservingCallback)]
+        told, self._discarded = any(other._discarded for other in others), dropped > 0
+        if dropped and not told:  # once, not by each that has lost them
             warnings.warn(
                 f"resumed in mid-epoch with a loader that cannot continue where it stopped: the {dropped} rows seen in "
                 "the unfinished epoch are discarded. Use a loader with state_dict/load_state_dict to keep them",

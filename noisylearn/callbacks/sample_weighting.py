@@ -18,6 +18,11 @@ from noisylearn.callbacks.weighted_sampler import WeightedSampler
 
 NO_TRACKER = "a tracker is needed to weigh samples by a score: add a SignalTracker to the Trainer's callbacks"
 
+WAY_OUT = (
+    "It draws in place of the loader's own sampler: pass a DataLoader with `batch_size=` and `sampler=` or `shuffle=`, "
+    "or train a NoisyLearner, which weighs its losses"
+)
+
 
 class SampleWeighting(Callback):
     """Sets every training sample's weight at the end of epochs, from a score that a tracker of the Trainer has.
@@ -80,7 +85,9 @@ class SampleWeighting(Callback):
         if not hasattr(pl_module, "set_sample_weights"):
             reason = recordable(tracked_loader(trainer, tracker.loader))
             if reason is not None:
-                raise ValueError(f"`{type(self).__name__}` cannot weigh the samples of this loader: {reason}")
+                raise ValueError(
+                    f"`{type(self).__name__}` cannot weigh the samples of this loader: {reason}. {WAY_OUT}"
+                )
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Weigh the samples for the epoch that follows."""

@@ -16,7 +16,7 @@ from noisylearn.metrics.detection import (
     evaluate_detection,
     precision_at_n,
 )
-from noisylearn.metrics.membership import LossAttack, loss_attack
+from noisylearn.metrics.membership import LossAttack, loss_attack, loss_attack_curve
 from noisylearn.metrics.memorization import (
     MemorizationMetric,
     MemorizedFraction,
@@ -37,6 +37,7 @@ __all__ = [
     "evaluate_detection",
     "fractions_from_counts",
     "loss_attack",
+    "loss_attack_curve",
     "memorization_counts",
     "memorized_fraction",
     "precision_at_n",

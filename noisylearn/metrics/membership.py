@@ -81,6 +81,50 @@ def loss_attack(member_losses: Any, nonmember_losses: Any, min_errors: int = 10)
     )
 
 
+def loss_attack_curve(
+    member_losses: Any, nonmember_losses: Any, min_errors: int = 10, per_decade: int = 10
+) -> tuple[Tensor, Tensor]:
+    """Return the attack's ROC curve at false positive rates that are evenly spaced on a logarithmic scale.
+
+    For a plot with two logarithmic axes, which shows the low rates that an area under the curve hides. The rates go
+    from 1 down to the lowest that still allows ``min_errors`` errors; each point is what `loss_attack` finds there.
+
+    Args:
+        member_losses: As in `loss_attack`.
+        nonmember_losses: As in `loss_attack`.
+        min_errors: Fewest errors that a rate must allow.
+        per_decade: Rates in each power of ten, at most.
+
+    Returns:
+        ``(K,)`` float64 each, on the CPU: false positive rates, rising, and the shares of members found at them; none
+        where there are no members, or fewer than ``min_errors`` non-members.
+
+    Raises:
+        TypeError: As in `loss_attack`.
+        ValueError: As in `loss_attack`, or ``per_decade`` is below 1.
+
+    Source: Carlini et al., "Membership Inference Attacks From First Principles", S&P 2022.
+
+    Example:
+        >>> fpr, tpr = loss_attack_curve(torch.arange(1000.0), torch.arange(1000.0) + 500, per_decade=1)
+        >>> fpr.tolist(), tpr.tolist()
+        ([0.01, 0.1, 1.0], [0.51, 0.6, 1.0])
+    """
+    check_positive_int("min_errors", min_errors, "1 gives a figure for every rate that allows an error at all")
+    check_positive_int("per_decade", per_decade)
+    members, others = (
+        _losses(name, losses)[0].cpu().sort().values
+        for name, losses in (("member_losses", member_losses), ("nonmember_losses", nonmember_losses))
+    )
+    size = len(others)
+    steps = int(per_decade * math.log10(size / min_errors)) if size >= min_errors and len(members) else -1
+    errors = sorted({int(size * 10 ** (-k / per_decade)) for k in range(steps + 1)})
+    allowed = torch.tensor([e for e in errors if e >= min_errors], dtype=torch.int64)
+    first_refused = others[allowed.clamp(max=size - 1)]
+    found = torch.searchsorted(members, first_refused).where(allowed < size, len(members))
+    return allowed.double() / max(size, 1), found.double() / max(len(members), 1)
+
+
 def _losses(name: str, losses: Any) -> tuple[Tensor, int]:
     """The losses that are numbers, as float64, and how many are not."""
     # By way of NumPy, a list stays float64: torch would round it and make ties.

@@ -79,7 +79,7 @@ class OwnBatches:
 @pytest.mark.parametrize(("batches", "name"), [(PAIRS, "list"), (OwnBatches(), "OwnBatches")])
 def test_batches_that_no_sampler_tells_of(batches: Any, name: str) -> None:
     train = DataLoader(dataset(), batch_sampler=batches)
-    with pytest.raises(ValueError, match=f"cannot be recorded: {name} makes batches in its own way: let the batch car"):
+    with pytest.raises(ValueError, match=f"cannot be recorded: the batch sampler, {name}, makes batches in its own "):
         fit([SignalTracker()], train, limit_val_batches=0)
     numbered = TensorDataset(X, Y, torch.arange(N))
     tracker = SignalTracker(index=2)  # one of the ways out

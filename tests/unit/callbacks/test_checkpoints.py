@@ -318,7 +318,8 @@ def test_with_a_stock_loader_no_committed_epoch_is_lost_and_no_sample_counted_tw
         train = DataLoader(dataset(), 3, shuffle=True)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            fit_small([tracker, keeping(tmp_path / name, **save)], train, module, EPOCHS, resume, **options)
+            other = SignalTracker("Margin", name="other")  # has lost the same rows, and does not say so again
+            fit_small([tracker, other, keeping(tmp_path / name, **save)], train, module, EPOCHS, resume, **options)
         assert tracker.signal_set is not None
         found = dict(tracker.signal_set.table.views()) | tracker.scores()
         return module.steps, found, [str(w.message) for w in caught if "rows" in str(w.message)]

@@ -135,6 +135,20 @@ def test_label_wave_counts_the_predictions_that_changed() -> None:
     assert counts.logged == changed[-1]
 
 
+def test_a_resumed_curve_counts_its_own_changes_alone(tmp_path: Path) -> None:
+    class Jumps(Module):
+        def on_train_epoch_start(self) -> None:
+            torch.manual_seed(self.current_epoch)
+            nn.init.normal_(self.net.weight)
+
+    whole, first, second = (EarlyMemorizationStop(patience=100) for _ in range(3))
+    fit([whole], module=Jumps(), epochs=6)
+    fit([first], module=Jumps(), epochs=3).save_checkpoint(tmp_path / "three.ckpt")
+    fit([second], module=Jumps(), epochs=6, resume=tmp_path / "three.ckpt")
+    assert sum(first._curve) > 0
+    assert second._curve == whole._curve
+
+
 def test_it_watches_canaries() -> None:
     stop = EarlyMemorizationStop("canary_memorized", threshold=0.0)
     trainer = fit([LabelCanaries(C, 0.2, seed=1), stop], epochs=4)
@@ -142,8 +156,12 @@ def test_it_watches_canaries() -> None:
 
 
 def test_what_is_not_logged_is_told() -> None:
-    with pytest.raises(ValueError, match=r"no logged metric `curv`; did you mean `curve`(.|\n)*list the callback that"):
+    with pytest.raises(
+        ValueError, match=r"`monitor='curv'`: no logged metric `curv`; did you mean `curve`(.|\n)*list the"
+    ):
         fit([Logs([1, 2]), EarlyMemorizationStop("curv")], epochs=2)
+    with pytest.raises(ValueError, match="`monitor='curve'`: nothing is logged yet; list the callback that logs it"):
+        fit([EarlyMemorizationStop("curve"), Logs([1, 2])], epochs=2)
 
 
 @pytest.mark.parametrize("monitor", ["prediction_flips", "curve"])

@@ -68,7 +68,7 @@ class ByName:
         ),
         (
             lambda: DataLoader(dataset(), batch_sampler=Pairs(SequentialSampler(range(N)), 2, False)),
-            "Pairs makes batches in its own way",
+            "the batch sampler, Pairs, makes batches in its own way",
         ),
         (Whole, "the training loader is a Whole, not one torch DataLoader"),
     ],

@@ -186,3 +186,15 @@ def test_nothing_is_replaced_before_there_is_a_suggestion() -> None:
     callbacks = [SignalTracker(epoch_range=(3, 9)), LabelRefurbisher(1, threshold=0.01)]
     fit(callbacks, train(), module, epochs=4, limit_val_batches=0)
     assert module.shown[3] == dict(enumerate(Y.tolist()))
+
+
+def test_too_many_classes_for_a_suggestion_are_told_in_the_first_epoch() -> None:
+    class Wide(Sees):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Linear(C, 201)
+
+    module = Wide()
+    with pytest.raises(ValueError, match='suggest up to 200 classes, or with "MeanProbability" among them, for more'):
+        fit([SignalTracker(), LabelRefurbisher(1)], train(), module, epochs=2, limit_val_batches=0)
+    assert len(module.shown[0]) == 5  # one batch

@@ -137,3 +137,18 @@ def test_the_label_is_suggested_where_there_are_few_classes() -> None:
 
     assert "MeanProbability" in names(200)
     assert "MeanProbability" not in names(201)
+
+
+def test_the_next_fit_s_sanity_check_takes_nothing_from_an_interrupted_epoch() -> None:
+    class Stops(Module):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            if self.global_step == 5:
+                raise RuntimeError("on purpose")
+            return super().training_step(batch, batch_idx)
+
+    tracker = SignalTracker()
+    with pytest.raises(RuntimeError, match="on purpose"):
+        fit([tracker], module=Stops(), epochs=2)  # an epoch of three steps, and two of the next
+    fit([tracker], num_sanity_val_steps=1)
+    assert tracker.signal_set is not None
+    assert tracker.signal_set.table.views()["n_seen"].tolist() == [3] * 8 + [2] * 4

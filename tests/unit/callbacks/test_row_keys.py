@@ -70,7 +70,7 @@ def test_names_are_in_the_checkpoint(tmp_path: Path) -> None:
 
 
 def test_the_meter_cannot_compare_names_with_an_array_of_labels() -> None:
-    with pytest.raises(ValueError, match="`clean_targets` must have one label per training sample"):
+    with pytest.raises(ValueError, match="`clean_targets` are known by row number, and these samples have names"):
         fit([MemorizationMeter(Y)], DataLoader(Stream(NAMES), 4), Takes())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,9 @@ def test_what_cannot_be_weighed() -> None:
         fit([SamplePruner("aum", 0.5, start_epoch=1)])
     with pytest.raises(ValueError, match="`score` must point at wrong labels in one direction, 'variability' has none"):
         fit([SignalTracker(["DataMaps"]), SamplePruner("variability", 0.5, start_epoch=1)])
-    with pytest.raises(ValueError, match=r"`SamplePruner` cannot weigh the samples of this loader: .* own way"):
+    with pytest.raises(
+        ValueError, match=r"this loader: the batch sampler, Own, makes .* way. It draws in place .*sampler="
+    ):
         fit([SignalTracker(["Margin"]), SamplePruner("aum", 0.5, 1)], loader(batch_sampler=Own(), batch_size=1))
 
     class Negative(SampleWeighting):
@@ -269,3 +272,15 @@ def test_all_count_the_same_until_there_is_a_score(sweeps: bool) -> None:
     pruner, presented = SamplePruner("aum", 0.5, start_epoch=1), Presented()
     fit([tracker, pruner, presented], loader(shuffle=True), epochs=4)
     assert [len(set(epoch)) for epoch in presented.epochs] == [N, N, N, N // 2]
+
+
+def test_every_epoch_is_drawn_anew_and_alike_in_every_run() -> None:
+    runs = []
+    for _ in range(2):
+        pruner, presented = SamplePruner("aum", 0.5, start_epoch=1, every_n_epochs=100), Presented()
+        fit([SignalTracker("Margin"), pruner, presented], loader(), epochs=4)
+        runs.append(presented.epochs)
+    assert runs[0] == runs[1]
+    orders = runs[0][1:]
+    assert all(set(order) == set(orders[0]) for order in orders)
+    assert all(one != other for one, other in pairwise(orders))

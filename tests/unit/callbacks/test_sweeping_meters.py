@@ -73,7 +73,12 @@ def test_the_loss_attack_equals_one_by_hand(nonmembers: Any) -> None:
 
 def test_rates_are_logged_where_there_are_samples_enough() -> None:
     many = TensorDataset(torch.rand(1200, 1), torch.randint(0, C, (1200,)))
-    trainer = fit([LossAttackMeter(nonmembers=DataLoader(many, 400))], module=Forward())
+    meter = LossAttackMeter(nonmembers=DataLoader(many, 400))
+    trainer = fit([meter], module=Forward())
+    assert meter.curve is not None
+    fpr, tpr = meter.curve
+    assert float(fpr[0]) == 0.01
+    assert float(tpr[fpr == 0.01]) == pytest.approx(float(trainer.callback_metrics["loss_attack_tpr_at_1_percent"]))
     assert 0 <= float(trainer.callback_metrics["loss_attack_tpr_at_1_percent"]) <= 1
     assert "loss_attack_tpr_at_01_percent" not in trainer.callback_metrics
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from noisylearn.metrics.membership import LossAttack, loss_attack
+from noisylearn.metrics.membership import LossAttack, loss_attack, loss_attack_curve
 
 losses = st.one_of(st.integers(0, 4).map(float), st.floats(0, 1e6), st.just(math.inf))
 
@@ -147,3 +147,29 @@ def test_what_is_refused(members: Any, others: Any, error: type[Exception], mess
         loss_attack(members, others)
     with pytest.raises(ValueError, match="`min_errors` must be at least 1, got 0"):
         loss_attack([1.0], [1.0], min_errors=0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(losses, min_size=1, max_size=30), st.lists(losses, min_size=1, max_size=40), st.sampled_from([1, 3, 10])
+)
+def test_the_curve_equals_counting_over_every_threshold(members: list[float], others: list[float], steps: int) -> None:
+    fpr, tpr = loss_attack_curve(members, others, min_errors=2, per_decade=steps)
+    expected = sorted({int(len(others) * 10 ** (-k / steps)) for k in range(3 * steps)} - {0, 1})
+    assert fpr.tolist() == [allowed / len(others) for allowed in expected]
+    rates = [true_rate_slow(members, others, Fraction(allowed, len(others))) for allowed in expected]
+    assert tpr.tolist() == pytest.approx(rates, abs=0)
+
+
+def test_the_curve_goes_through_the_figures() -> None:
+    generator = torch.Generator().manual_seed(0)
+    members, others = torch.rand(3000, generator=generator) ** 2, torch.rand(20_000, generator=generator)
+    found, (fpr, tpr) = loss_attack(members, others), loss_attack_curve(members, others)
+    assert tpr[fpr == 0.01].tolist() == [found.tpr_at_1_percent_fpr]
+    assert tpr[fpr == 0.001].tolist() == [found.tpr_at_01_percent_fpr]
+    assert (float(fpr[-1]), float(tpr[-1])) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(("members", "others"), [([], [1.0] * 20), ([1.0], [1.0] * 9), ([1.0], [])])
+def test_a_curve_of_too_few_samples_is_empty(members: list[float], others: list[float]) -> None:
+    assert [len(part) for part in loss_attack_curve(members, others)] == [0, 0]
