@@ -118,6 +118,7 @@ class SampleTable:
         self._misplaced = torch.zeros((), dtype=torch.int64, device=device)
         self._foreign = torch.zeros((), dtype=torch.int64, device=device)
         self.num_non_finite = 0
+        self._over = False
 
     # -- size and place -----------------------------------------------------------------------------------------
 
@@ -284,7 +285,9 @@ class SampleTable:
         before = ints.data[:, sums].index_select(0, row)
         # A count at 32,767 stays; one that a repeat inside the batch took past it has wrapped: `commit` mends that.
         room = (before >= 0) & (before < INT16_MAX)
-        ints.data[:, sums].index_add_(0, row, batch[torch.int16][:, sums] * room)
+        # A row that counts no more sums no more: what is divided by the count stays a mean.
+        summed = torch.where(room[:, ints.slices["n_seen"].start], row, trash)
+        ints.data[:, sums].index_add_(0, summed, batch[torch.int16][:, sums] * room)
         if any(c.merge != "sum" for c in self.staged_columns):
             seen = before[:, ints.slices["n_seen"].start]
             first_of_batch, last_of_batch = self._run_ends(row, seen)
@@ -300,7 +303,7 @@ class SampleTable:
         floats = self._staged[torch.float32]
         span = floats.span("sum")
         if span.stop > span.start:
-            floats.data[:, span].index_add_(0, row, batch[torch.float32][:, span])
+            floats.data[:, span].index_add_(0, summed, batch[torch.float32][:, span])
 
     def _run_ends(self, row: Tensor, seen_before: Tensor) -> tuple[Tensor, Tensor]:
         """Masks of the first and the last occurrence of each row in the batch, once its counts are staged."""
@@ -343,11 +346,13 @@ class SampleTable:
 
         Every row has one owner: the lowest rank that saw it. The others' rows are zeroed before the sum, so a
         sampler's padding duplicates vanish and integers stay exact. A row that an earlier commit of the same
-        ``epoch`` has already applied is left out for the same reason. This is a collective call: all ranks make it
-        together.
+        ``epoch`` has already applied is left out for the same reason. A row that would be past 32,767 presentations
+        keeps its sums, ``n_seen`` among them: what is divided by it stays a mean. This is a collective call: all ranks
+        make it together.
 
         Args:
-            epoch: Number of the epoch that the staged rows belong to, in [0, 32767].
+            epoch: Number of the epoch that the staged rows belong to, from 0; after 32,767, where a warning says so,
+                nothing is applied any more.
             advance: ``(state, staged) -> new values`` of ``"ordered"`` columns, both given as views over all rows; only
                 rows that were staged take the new values.
 
@@ -355,12 +360,14 @@ class SampleTable:
             How many observations this rank left out because a value was NaN or infinite.
 
         Raises:
-            ValueError: ``epoch`` is out of range.
+            ValueError: ``epoch`` is below 0.
             KeyError: ``advance`` returned something that is no ordered column.
             IndexError: An index was out of range since the last commit.
         """
-        if not 0 <= epoch <= INT16_MAX:
-            raise ValueError(f"`epoch` must be in [0, {INT16_MAX}], got {epoch}: count the passes over the data from 0")
+        if epoch < 0:
+            raise ValueError(f"`epoch` must be at least 0, got {epoch}: count the passes over the data from 0")
+        if epoch > INT16_MAX:
+            return self._finish_uncounted()
         if not self.placement.sharded:
             merge_ranks(self._staged)
         staged = self._staged[torch.float32].views() | self._staged[torch.int16].views()
@@ -378,13 +385,19 @@ class SampleTable:
         new = {c: rows_where(seen, fit(ordered[c.name], c), state[c.name]) for c in self.columns if c.name in ordered}
         for column, value in new.items():
             state[column.name].copy_(value)
-        for column in self.columns:
-            if column.merge != "ordered":
-                old, value = state[column.name], staged[column.name]
-                if column.merge == "sum":
-                    value = old + (value.to(torch.int32) if column.dtype == torch.int16 else value)
-                old.copy_(rows_where(seen, fit(value, column), old))
+        self._apply(state, staged, seen)
         return self._finish_commit()
+
+    def _apply(self, state: Views, staged: Views, seen: Tensor) -> None:
+        """Apply what was observed: of the rows seen, those that the count has room for take the sums."""
+        summed = seen & (state["n_seen"].int() + staged["n_seen"] <= INT16_MAX)
+        for column in self.columns:
+            old = state[column.name]
+            if column.merge == "sum":
+                value = staged[column.name].to(torch.int32 if column.dtype == torch.int16 else column.dtype)
+                old.copy_(rows_where(summed, fit(old + value, column), old))
+            elif column.merge != "ordered":
+                old.copy_(rows_where(seen, fit(staged[column.name], column), old))
 
     def _finish_commit(self) -> int:
         for matrix in self._staged.values():
@@ -405,6 +418,12 @@ class SampleTable:
                 "with `rank=` and `world_size=` (a NoisyDataModule passes them), or a table that is not sharded"
             )
         return left_out
+
+    def _finish_uncounted(self) -> int:
+        if not self._over:
+            warnings.warn(f"a table counts {INT16_MAX:,} epochs: it stays as it is from here on", stacklevel=3)
+        self._over = True
+        return self._finish_commit()
 
     def discard_staged(self) -> int:
         """Drop what was staged since the last commit and return how many rows that was."""

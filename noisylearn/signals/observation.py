@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noisylearn._checks import check_labels, check_positive_int
 
 EXTRAS = ("features", "peer_logits", "selected", "learning_rate")
 """What an observation may hold beside the logits, one row per sample in each."""
-FEW_CLASSES = 32
+FEW_CLASSES, VECTOR = 32, 16
 _ROWS = {"peer_logits": -2, "selected": -1}
 """The dimension of the samples, where it is not the first."""
 
@@ -163,8 +164,11 @@ class Observation:
     def log_probs(self) -> Tensor:
         """``(B, C)`` log-softmax of the logits."""
         if self.logits.device.type == "cpu" and self.logits.shape[1] < FEW_CLASSES:
-            # Over few classes a CPU's kernel goes value by value; over many samples it uses its vectors.
-            return self.logits.t().contiguous().log_softmax(0).t()
+            # Over few classes a CPU's kernel goes value by value; over many samples it uses its vectors. Samples that
+            # do not fill one it rounds otherwise: zeros behind them do, so that a sample's value is the same in any
+            # batch. There are always some, as rows of 8192 values share their places in the cache.
+            count = len(self.logits)
+            return F.pad(self.logits.t(), (0, VECTOR - count % VECTOR)).log_softmax(0).t()[:count]
         return self.logits.log_softmax(1)
 
     @cached_property

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.utils.data import Subset
 
+from noisylearn._compat import ModelCheckpoint
 from noisylearn.callbacks import SignalTracker, SignalWriter, SweepTracker, signal_table
 from noisylearn.callbacks.signal_writer import check_writable, write_atomically
 from noisylearn.data import IndexedDataset
@@ -125,6 +126,23 @@ def test_each_tracker_has_a_file_and_says_how_it_looked(tmp_path: Path) -> None:
     assert [a["view"] for a in about] == ["online", "online", "sweep"]
     assert [a["model_mode"] for a in about] == ["train", "train", "eval"]
     assert [a["transform"] for a in about] == ["the training step's own", "the training step's own", "centre crop"]
+
+
+def test_the_epochs_are_those_observed(tmp_path: Path) -> None:
+    """Not those of the fit: a tracker may be new in a resumed run, and a sweep may come late."""
+    saved = ModelCheckpoint(tmp_path, save_last=True)
+    fit([saved], epochs=2)
+    tracker, sweep = SignalTracker("Margin"), SweepTracker("Margin", every_n_epochs=2, logits="net")
+    last = ModelCheckpoint(tmp_path / "more", save_last=True)
+    with pytest.warns(UserWarning, match="is not in the checkpoint"):
+        fit([last, tracker, sweep], epochs=5, resume=saved.last_model_path)
+    again = SignalTracker("Margin")
+    fit([ModelCheckpoint(tmp_path / "more"), again], epochs=6, resume=last.last_model_path)
+
+    def epochs(one: Any) -> Any:
+        return json.loads(signal_table(one).schema.metadata[b"noisylearn"])["epochs"]
+
+    assert [epochs(one) for one in (tracker, sweep, again)] == [[2, 4], [3, 3], [2, 5]]
 
 
 def test_to_frame_is_the_same_table() -> None:

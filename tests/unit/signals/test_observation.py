@@ -29,6 +29,18 @@ def test_golden_vectors() -> None:
     assert not seen.correct.item()
 
 
+@pytest.mark.parametrize("num_classes", [2, 10, 31, 40])
+@pytest.mark.parametrize("size", [1, 5, 16, 100])
+def test_a_samples_values_do_not_depend_on_its_batch(num_classes: int, size: int) -> None:
+    """To the last bit: what is staged early, before a checkpoint say, is what would be staged later."""
+    logits = 4 * torch.randn(307, num_classes, generator=torch.Generator().manual_seed(size))
+    targets = torch.arange(307) % num_classes
+    whole = observe(logits, targets)
+    parts = [observe(z, g) for z, g in zip(logits.split(size), targets.split(size), strict=True)]
+    assert torch.equal(torch.cat([part.loss for part in parts]), whole.loss)
+    assert torch.equal(torch.cat([el2n(part.probs, part.targets) for part in parts]), el2n(whole.probs, targets))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("num_classes", [2, 3, 11])
 def test_every_derived_value_equals_its_definition(num_classes: int, dtype: torch.dtype) -> None:
