@@ -14,6 +14,7 @@ from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.joint_optimization import JointOptimization
 from noisylearn.methods.learner import NoisyLearner
 from noisylearn.methods.m_correction import MCorrection
+from noisylearn.methods.me_momentum import MeMomentum
 from noisylearn.methods.o2u import O2U
 from noisylearn.methods.pencil import PENCIL
 from noisylearn.methods.pes import PES
@@ -53,6 +54,7 @@ __all__ = [
     "JoCoR",
     "JointOptimization",
     "MCorrection",
+    "MeMomentum",
     "NoisyLearner",
     "PiecewiseConstantLR",
     "RobustLoss",

@@ -270,9 +270,12 @@ class NoisyLearner(SampleState):
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Log the accuracy on each evaluation set, named by the DataModule's ``eval_names``."""
+        self._log_accuracy(self.eval_name(dataloader_idx), batch)
+
+    def eval_name(self, dataloader_idx: int) -> str:
+        """Return the name of an evaluation set: the DataModule's, else ``"val"``, ``"val1"`` and so on."""
         names = getattr(getattr(self.trainer, "datamodule", None), "eval_names", None)
-        name = names[dataloader_idx] if names else "val" if dataloader_idx == 0 else f"val{dataloader_idx}"
-        self._log_accuracy(name, batch)
+        return str(names[dataloader_idx]) if names else "val" if dataloader_idx == 0 else f"val{dataloader_idx}"
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Log the accuracy on the test set."""

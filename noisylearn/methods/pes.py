@@ -15,6 +15,7 @@ from noisylearn.losses import cross_entropy
 from noisylearn.methods.chosen import ChosenSamples
 from noisylearn.methods.optimizers import Relay
 from noisylearn.methods.presets import Preset
+from noisylearn.methods.renewal import check_renewable, draw_anew
 from noisylearn.methods.sweep import sweeping
 from noisylearn.selection import confident_weights
 from noisylearn.tables import Column
@@ -124,13 +125,7 @@ class PES(ChosenSamples):
 
     def renew(self, name: str) -> None:
         """Draw the weights of a part anew, alike on every process; what the optimizers knew of it is no longer true."""
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):  # uses up no number: a run that is resumed here draws the same
-            torch.manual_seed(self.trainer.strategy.broadcast(int(torch.randint(2**62, ()))))
-            for module in modules_from(self.network, name):
-                reset = getattr(module, "reset_parameters", None)
-                if callable(reset):
-                    reset()
+        draw_anew(self, modules_from(self.network, name))
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         optimizer.forget(parameters_from(self.network, name))
 
@@ -192,9 +187,4 @@ def check_tail(network: nn.Module, tail: Sequence[str]) -> None:
             raise ValueError(f"`tail`: {unknown_name('module', name, near_the_top)}")
     if sorted(tail, key=names.index) != list(tail):
         raise ValueError(f"`tail` must go from the input to the output, got {tuple(tail)}: turn it round")
-    for module in modules_from(network, tail[0]):
-        if any(True for _ in module.parameters(recurse=False)) and not hasattr(module, "reset_parameters"):
-            raise ValueError(
-                f"`tail` must be of modules that can draw their weights anew, got a {type(module).__name__}, which has "
-                "no `reset_parameters`: begin after it"
-            )
+    check_renewable("tail", modules_from(network, tail[0]), "begin after it")

@@ -40,6 +40,7 @@ from noisylearn.methods import (
     JoCoR,
     JointOptimization,
     MCorrection,
+    MeMomentum,
     NoisyLearner,
     RobustLoss,
     SelfFiltering,
@@ -205,6 +206,17 @@ CASES = (
         clean={"warmup_epochs": 6},
         steady=False,
         planned=True,
+        sightings=(0, 0, 1),
+    ),
+    # Without validation data, so that every round is over after two epochs.
+    Case(
+        MeMomentum,
+        {"round_epochs": 2},
+        tables=("chosen",),
+        clean={"round_epochs": 4},
+        steady=False,
+        planned=True,
+        own_rates=True,
         sightings=(0, 0, 1),
     ),
     # A warm-up of less teaches too little on these few samples; a resume while it selects is in a test of its own.

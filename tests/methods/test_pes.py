@@ -171,5 +171,5 @@ def test_a_module_that_cannot_be_drawn_anew_is_refused() -> None:
             return x * self.scale
 
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), Scaled())
-    with pytest.raises(ValueError, match=r"must be of modules that can draw their weights anew, got a Scaled, which"):
+    with pytest.raises(ValueError, match=r"`tail` needs modules that can draw their weights anew, got a Scaled, which"):
         PES(tail=("1",), refine_epochs=(5,), backbone=network, num_classes=10)

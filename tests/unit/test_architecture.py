@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "_nearest": {"_checks"},
     "_placement": {"_columns"},
     "tables": {"_checks", "_columns", "_placement"},
-    "signals": {"_checks", "_nearest", "selection", "tables"},
+    "signals": {"_checks", "_nearest", "_placement", "selection", "tables"},
     "losses": {"_checks"},
     "selection": {"_checks"},
     "noise": {"_checks", "_nearest"},
