@@ -48,7 +48,7 @@ class PerSampleCallback(Callback):
         self._dataset_size = 0
         self._num_classes = 0
         self._epoch_offset = 0
-        self._last_epoch = -1
+        self._first_observed = self._last_epoch = -1
         self._uncommitted = self._added = False
         self._resumed: dict[str, Any] | None = None  # the checkpoint's table, until the fit that goes on from it begins
 
@@ -80,6 +80,11 @@ class PerSampleCallback(Callback):
     def first_epoch(self) -> int:
         """The first epoch that is observed."""
         return 0
+
+    @property
+    def epochs(self) -> tuple[int, int]:
+        """The first and the last epoch that something was observed in; -1 before any is over."""
+        return self._first_observed, self._last_epoch
 
     @property
     def num_rows(self) -> int:
@@ -122,6 +127,7 @@ class PerSampleCallback(Callback):
     def _commit(self, epoch: int) -> None:
         if not self._uncommitted or self.signal_set is None:
             return
+        self._first_observed = epoch if self._first_observed < 0 else self._first_observed
         self._last_epoch, self._uncommitted = epoch, False
         left_out = self.signal_set.commit(epoch)
         if left_out:
@@ -266,7 +272,7 @@ class PerSampleCallback(Callback):
             "num_classes": self._num_classes,
             "by_position": self.by_position,
             "epoch_offset": self._epoch_offset,
-            "last_epoch": self._last_epoch,
+            "epochs": self.epochs,
         }
 
     def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
@@ -286,7 +292,7 @@ class PerSampleCallback(Callback):
         self.signal_set.load_state_dict({**signals, "world_size": 1})
         self.keys.restore(state_dict["keys"])
         self.planted = None if state_dict["planted"] is None else Planted(**state_dict["planted"])
-        self._epoch_offset, self._last_epoch = state_dict["epoch_offset"], state_dict["last_epoch"]
+        self._epoch_offset, (self._first_observed, self._last_epoch) = state_dict["epoch_offset"], state_dict["epochs"]
         # Rows that were not committed when the checkpoint was made are so with the rest of their epoch.
         self._uncommitted = bool(signals.get("waiting")) or bool((signals["staged_int"] != 0).any())
         self._resumed = signals

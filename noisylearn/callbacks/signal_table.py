@@ -24,7 +24,8 @@ def signal_table(tracker: PerSampleCallback, clean_targets: Any = None) -> pa.Ta
         Columns ``index``, ``dataset_index`` (only where the loader's dataset is a chain of Subsets), ``key`` (only
         where samples have names), ``given``, ``clean``, ``n_seen``, ``suggested`` (where tracked) and every score as
         float32, NaN where never seen. The schema's metadata has, under ``noisylearn``, the view that was taken (online
-        or sweep, the network's mode, the transform, first and last epoch) and each score's meaning and direction.
+        or sweep, the network's mode, the transform, first and last epoch observed) and each score's meaning and
+        direction.
 
     Raises:
         RuntimeError: Nothing was tracked yet.
@@ -59,8 +60,7 @@ def signal_table(tracker: PerSampleCallback, clean_targets: Any = None) -> pa.Ta
         for score in signal.scores
         if score.name in scores
     }
-    last_epoch = int(state["last_epoch"].max())
-    metadata = {**tracker.view, "epochs": [tracker.first_epoch, last_epoch], "scores": info}
+    metadata = {**tracker.view, "epochs": list(tracker.epochs), "scores": info}
     return pa.table(columns).replace_schema_metadata({"noisylearn": json.dumps(metadata)})
 
 

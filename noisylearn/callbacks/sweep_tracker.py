@@ -10,6 +10,7 @@ from torch import Tensor
 from noisylearn._checks import check_positive_int
 from noisylearn.callbacks.logits_finder import Key
 from noisylearn.callbacks.named_signals import Planned, as_list, built, planned
+from noisylearn.callbacks.observing import check_epoch_range
 from noisylearn.callbacks.per_sample import PerSampleCallback
 from noisylearn.callbacks.sweep_reader import SweepReader
 from noisylearn.signals import GivenLabel, Signal, SignalSet
@@ -42,6 +43,7 @@ class SweepTracker(PerSampleCallback):
         transform: What that transform is, for the record.
         loader: Which of several training loaders is swept: its key in the dict or list of them.
         ignore_index: A label that means "none given"; such samples are passed over.
+        epoch_range: ``(first, last)`` epochs that are swept, both included, counted from 0; by default all.
         num_samples: Rows of the table; by default the size of the training set.
         name: Tells several trackers of one Trainer apart, in the checkpoint and in files.
 
@@ -68,11 +70,13 @@ class SweepTracker(PerSampleCallback):
         loader: str | int | None = None,
         ignore_index: int | None = None,
         num_samples: int | None = None,
+        epoch_range: tuple[int, int] | None = None,
         name: str = "sweep",
     ) -> None:
         super().__init__(num_samples)
         if every_n_epochs is not None:
             check_positive_int("every_n_epochs", every_n_epochs, "or None for one sweep at the end of the fit")
+        self._epoch_range = check_epoch_range(epoch_range)
         self._signals = planned(as_list(signals))
         self._every = every_n_epochs
         self._reader = SweepReader(logits, input, target, index, features, layers, loader, ignore_index, self.keys)
@@ -118,12 +122,13 @@ class SweepTracker(PerSampleCallback):
         """Sweep after an epoch's last step: before its validation, and before anything is saved."""
         self._reader.end_step(batch)
         self._trained = self._epoch(trainer)
-        if trainer.is_last_batch and self._every is not None and (trainer.current_epoch + 1) % self._every == 0:
+        due = self._every is not None and (trainer.current_epoch + 1) % self._every == 0
+        if trainer.is_last_batch and due and self._in_range(self._trained):
             self.sweep(trainer, pl_module)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Sweep once, where that is asked for; the Trainer has counted its epoch on by now."""
-        if self._every is None:
+        if self._every is None and self._in_range(self._trained):
             self.sweep(trainer, pl_module, self._trained)
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
@@ -137,8 +142,15 @@ class SweepTracker(PerSampleCallback):
             self.signal_set.discard()
             self._uncommitted = False
 
+    def _in_range(self, epoch: int) -> bool:
+        first, last = self._epoch_range
+        return first <= epoch <= last
+
     def _has_missed(self, trainer: Any) -> bool:
-        return self._every is not None and trainer.current_epoch >= self._every
+        """Whether an epoch before this one was to be swept."""
+        if self._every is None:
+            return False
+        return any(self._in_range(epoch) for epoch in range(self._every - 1, trainer.current_epoch, self._every))
 
     # -- the pass ------------------------------------------------------------------------------------------------------
 

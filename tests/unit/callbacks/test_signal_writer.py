@@ -127,6 +127,22 @@ def test_each_tracker_has_a_file_and_says_how_it_looked(tmp_path: Path) -> None:
     assert [a["transform"] for a in about] == ["the training step's own", "the training step's own", "centre crop"]
 
 
+def test_the_epochs_are_those_observed(tmp_path: Path) -> None:
+    """Not those of the fit: a tracker may be new in a resumed run, and a sweep may come late."""
+    fit([], epochs=2).save_checkpoint(tmp_path / "two.ckpt")
+    tracker, sweep = SignalTracker("Margin"), SweepTracker("Margin", every_n_epochs=2, logits="net")
+    with pytest.warns(UserWarning, match="is not in the checkpoint"):
+        trainer = fit([tracker, sweep], epochs=5, resume=tmp_path / "two.ckpt")
+    trainer.save_checkpoint(tmp_path / "five.ckpt")
+    again = SignalTracker("Margin")
+    fit([again, SweepTracker("Margin", logits="net")], epochs=6, resume=tmp_path / "five.ckpt")
+
+    def epochs(one: Any) -> Any:
+        return json.loads(signal_table(one).schema.metadata[b"noisylearn"])["epochs"]
+
+    assert [epochs(one) for one in (tracker, sweep, again)] == [[2, 4], [3, 3], [2, 5]]
+
+
 def test_to_frame_is_the_same_table() -> None:
     tracker = SignalTracker(["Margin"])
     fit([tracker])

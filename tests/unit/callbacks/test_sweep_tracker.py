@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,6 +110,39 @@ def test_how_often(every: int | None, seen: int) -> None:
     assert tracker.signal_set.table.views()["n_seen"].tolist() == [seen] * N
     with pytest.raises(ValueError, match="`every_n_epochs` must be at least 1, got 0: or None for one sweep"):
         SweepTracker("Margin", every_n_epochs=0)
+
+
+@pytest.mark.parametrize(
+    ("every", "epoch_range", "swept"),
+    [(1, (1, 2), [1, 2]), (2, (1, 2), [1]), (2, (0, 0), []), (None, (0, 3), [3]), (None, (0, 2), [])],
+)
+def test_only_epochs_in_the_range_are_swept(every: int | None, epoch_range: tuple[int, int], swept: list[int]) -> None:
+    tracker = SweepTracker("Margin", every_n_epochs=every, epoch_range=epoch_range)
+    fit([tracker], module=Forward(), epochs=4)
+    if not swept:
+        assert tracker.signal_set is None
+        return
+    assert tracker.signal_set is not None
+    assert tracker.signal_set.table.views()["n_seen"].tolist() == [len(swept)] * N
+    assert tracker.epochs == (swept[0], swept[-1])
+
+
+def test_a_range_of_epochs_that_cannot_be() -> None:
+    with pytest.raises(
+        ValueError, match=r"`epoch_range` must be \(first, last\) with 0 <= first <= last, got \(3, 2\)"
+    ):
+        SweepTracker("Margin", epoch_range=(3, 2))
+
+
+@pytest.mark.parametrize(("epoch_range", "missed"), [((0, 9), True), ((2, 9), False)])
+def test_a_sweep_that_was_missed_before_the_resume_is_told(
+    epoch_range: tuple[int, int], missed: bool, tmp_path: Path
+) -> None:
+    fit([], module=Forward(), epochs=2).save_checkpoint(tmp_path / "two.ckpt")
+    tracker = SweepTracker("Margin", epoch_range=epoch_range)
+    with pytest.warns(UserWarning, match="is not in the checkpoint") if missed else nullcontext():
+        fit([tracker], module=Forward(), epochs=3, resume=tmp_path / "two.ckpt")
+    assert tracker.epochs == (2, 2)
 
 
 class Draws(Callback):  # type: ignore[misc]  # its base is made at import time
