@@ -11,6 +11,7 @@ import inspect
 from pathlib import Path
 
 from noisylearn.callbacks.named_signals import BY_NAME
+from noisylearn.memorization import ForgettingTime
 from noisylearn.signals import Score, Signal
 
 PAGE = Path(__file__).with_name("signals.md")
@@ -33,7 +34,8 @@ VIEW = {"online": "online", "sweep": "sweep", "either": "online or sweep"}
 
 def page() -> str:
     """Return the page."""
-    cards = [BY_NAME[name] for name in sorted(BY_NAME, key=str.lower) if name != "GivenLabel"]
+    classes = {**BY_NAME, "ForgettingTime": ForgettingTime}  # measured by a protocol of its own, not by name
+    cards = [classes[name] for name in sorted(classes, key=str.lower) if name != "GivenLabel"]
     return "\n".join([HEAD, *table(cards), "", *(card(cls) for cls in cards)])
 
 

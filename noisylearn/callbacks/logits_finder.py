@@ -20,6 +20,11 @@ def _is_logits(output: Any, rows: int) -> bool:
     )
 
 
+def _logits_of(output: Any) -> Any:
+    """Of what a network gives: a dict's ``"logits"``, those of an output object (as Hugging Face's), else itself."""
+    return output["logits"] if isinstance(output, dict) and "logits" in output else getattr(output, "logits", output)
+
+
 def always() -> bool:
     """Every pass counts."""
     return True
@@ -69,7 +74,7 @@ class LogitsFinder:
             if self._active and self._listens():
                 self._depth -= 1
                 if self._depth == 0:  # an inner module's output is its owner's business
-                    output = getattr(output, "logits", output)  # the output object of a Hugging Face model
+                    output = _logits_of(output)
                     if isinstance(output, Tensor) and self._made is not None:
                         self._made.append((output.detach(), nearest_parameters(output)))
                     self._outputs.append((name, output.detach() if isinstance(output, Tensor) else output))

@@ -50,7 +50,7 @@ class ForgettingTime(Signal):
 
     Looks are counted from 0; a sample that is right at the last one has infinity. It is second-split forgetting time
     where the looks are sweeps while the network trains on *other* samples: a wrong label that was learned by heart goes
-    first, a rare sample later, a typical one never. `second_split` does all of it.
+    first, a rare sample later, a typical one never. `noisylearn.memorization.second_split` does all of it.
 
     Source: Maini et al., "Characterizing Datapoints via Second-Split Forgetting", NeurIPS 2022; equal to
     `forgetting_time` of the history, which is not kept.
@@ -67,6 +67,9 @@ class ForgettingTime(Signal):
     """
 
     paper = "Maini et al., Second-Split Forgetting, 2022"
+    view = "sweep"
+    formula = "`min {t : prediction != g at every look from t on}`, infinity where the last look was right"
+    cost = "sweeps over the first half while the network trains on the second (`second_split`: two phases, twice)"
     state = "4 bytes"
     scores = (Score("forgetting_time", "look from which on the sample is always wrong", higher_is_noisier=False),)
     columns = (

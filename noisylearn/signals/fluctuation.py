@@ -27,6 +27,7 @@ class Fluctuation(Signal):
 
     Args:
         k: Presentations that are averaged; the authors' 2.
+        legacy_max_logit: Take the largest logit for the confidence, as the authors' code does.
 
     Raises:
         ValueError: ``k`` is below 1.
@@ -51,8 +52,9 @@ class Fluctuation(Signal):
     state = "4 k + 6 bytes"
     scores = (Score("steadiness", "recent confidence, less after a fall", higher_is_noisier=False),)
 
-    def __init__(self, k: int = 2) -> None:
+    def __init__(self, k: int = 2, legacy_max_logit: bool = False) -> None:
         self.k = check_positive_int("k", k, "the presentations that are averaged, e.g. 2")
+        self.legacy_max_logit = legacy_max_logit
         self.columns = (
             Column("recent_confidence", width=k, merge="ordered"),
             Column("presentations", torch.int16, merge="ordered"),
@@ -65,8 +67,9 @@ class Fluctuation(Signal):
         )
 
     def observe(self, obs: Observation) -> Mapping[str, Tensor]:
-        """Stage whether the prediction was right, and the probability of the given label."""
-        return {"first_correct": obs.correct, "first_confidence": obs.confidence}
+        """Stage whether the prediction was right, and the confidence."""
+        confidence = obs.logits.amax(1) if self.legacy_max_logit else obs.confidence
+        return {"first_correct": obs.correct, "first_confidence": confidence}
 
     def advance(self, state: Views, staged: Views) -> Mapping[str, Tensor]:
         """Apply one presentation."""

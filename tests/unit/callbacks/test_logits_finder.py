@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -72,6 +73,26 @@ def test_after_the_first_step_one_submodule_is_hooked_and_after_the_last_none() 
     assert torch.equal(finder.end_step(2, 3), net(X))
     finder.stop()
     assert hooks(module) == 0
+
+
+class Gives(nn.Module):
+    """A network whose output is more than logits."""
+
+    def __init__(self, make: Any) -> None:
+        super().__init__()
+        self.head, self.make = nn.Linear(2, 3), make
+
+    def forward(self, x: Tensor) -> Any:
+        return self.make(self.head(x))
+
+
+@pytest.mark.parametrize("make", [lambda z: {"features": z + 1, "logits": z}, lambda z: SimpleNamespace(logits=z)])
+@pytest.mark.parametrize("name", [None, "net"])
+def test_logits_in_a_dict_or_an_object(make: Any, name: str | None) -> None:
+    net = Gives(make)
+    found = look(owner(net=net), name, lambda: net(X))
+    assert torch.equal(found, net.head(X))
+    assert not found.requires_grad
 
 
 def test_a_name_chooses() -> None:

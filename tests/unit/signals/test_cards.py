@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from noisylearn.callbacks.named_signals import BY_NAME
+from noisylearn.memorization import ForgettingTime
 from noisylearn.signals import Signal
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -23,9 +24,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(BY_NAME))
+CLASSES: dict[str, type[Signal]] = {**BY_NAME, "ForgettingTime": ForgettingTime}
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
 def test_the_bytes_that_are_declared_are_the_bytes_that_are_kept(name: str) -> None:
-    signal: Signal = BY_NAME[name](**ARGUMENTS.get(name, {}))
+    signal: Signal = CLASSES[name](**ARGUMENTS.get(name, {}))
     declared = signal.state.removesuffix(" bytes").replace("(sum of widths)", "S")
     declared = re.sub(r"(\d) (?=[CdkS])", r"\1 * ", declared)
     assert re.fullmatch(r"[\d CdkS*+]+", declared), signal.state
@@ -33,9 +37,9 @@ def test_the_bytes_that_are_declared_are_the_bytes_that_are_kept(name: str) -> N
     assert signal.bytes_per_sample == expected
 
 
-@pytest.mark.parametrize("name", sorted(BY_NAME.keys() - {"GivenLabel"}))
+@pytest.mark.parametrize("name", sorted(CLASSES.keys() - {"GivenLabel"}))
 def test_every_signal_has_a_card(name: str) -> None:
-    cls = BY_NAME[name]
+    cls = CLASSES[name]
     for fact in (cls.paper, cls.formula, cls.state, cls.cost):
         assert fact
     assert cls.view in ("online", "sweep", "either")
@@ -48,4 +52,5 @@ def test_the_page_is_what_the_classes_say() -> None:
     if not DOCS.is_dir():
         pytest.skip("the documentation is not part of this installation")
     written = runpy.run_path(str(DOCS / "make_signals.py"))["page"]()
+    assert all(f"\n## {name}\n" in written for name in CLASSES.keys() - {"GivenLabel"})
     assert (DOCS / "signals.md").read_text(encoding="utf-8") == written, "run python docs/make_signals.py"

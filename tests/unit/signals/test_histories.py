@@ -73,6 +73,16 @@ def test_a_sample_that_was_never_right_is_not_selected() -> None:
     assert scores_of([[1, 2, 1, 1]])["steadiness"] == pytest.approx([1 / 3])
 
 
+def test_the_authors_confidence_is_the_largest_logit() -> None:
+    signals = SignalSet([Fluctuation(2, legacy_max_logit=True)], 1)
+    for epoch, logits in enumerate([[9.0, 0.0], [3.0, 1.0], [4.0, 5.0], [6.0, -1.0]]):
+        signals.observe(Observation(torch.tensor([0]), torch.tensor([logits]), torch.tensor([0])))
+        signals.commit(epoch)
+        found = signals.compute()["steadiness"].item()
+        expected = {2: (3 + 0 + 1 - 1) / 3, 3: (0 + 6 + 1) / 3}.get(epoch, math.nan)
+        assert found == pytest.approx(expected, nan_ok=True)
+
+
 def test_sharing_columns_with_the_forgetting_signal_costs_nothing_twice() -> None:
     alone = SignalSet([Forgetting()], 1).table.bytes_per_sample[0]
     both = SignalSet([Forgetting(), FirstKLearned()], 1).table.bytes_per_sample[0]
