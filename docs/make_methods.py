@@ -30,7 +30,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "robust losses": ("CrossEntropy", "RobustLoss", "TruncatedGCE", "CORES"),
     "transition matrix": ("ForwardCorrection", "BackwardCorrection", "TRevision", "VolMinNet"),
     "early learning": ("ELR", "ELRPlus", "SOP", "SOPPlus", "CDR", "PES"),
-    "selection": ("SmallLoss", "SelfPaced", "O2U", "SelfFiltering", "MeMomentum"),
+    "selection": ("SmallLoss", "SelfPaced", "O2U", "SelfFiltering", "MeMomentum", "LateStopping"),
     "two networks": ("Decoupling", "CoTeaching", "CoTeachingPlus", "JoCoR"),
     "refurbishment": ("SELC", "PENCIL", "JointOptimization", "MCorrection"),
     "semi-supervised": ("DivideMix", "DISC"),

@@ -12,6 +12,7 @@ from noisylearn.methods.elr import ELR
 from noisylearn.methods.elr_plus import ELRPlus
 from noisylearn.methods.jocor import JoCoR
 from noisylearn.methods.joint_optimization import JointOptimization
+from noisylearn.methods.late_stopping import LateStopping
 from noisylearn.methods.learner import NoisyLearner
 from noisylearn.methods.m_correction import MCorrection
 from noisylearn.methods.me_momentum import MeMomentum
@@ -53,6 +54,7 @@ __all__ = [
     "HoldThenLinearLR",
     "JoCoR",
     "JointOptimization",
+    "LateStopping",
     "MCorrection",
     "MeMomentum",
     "NoisyLearner",
