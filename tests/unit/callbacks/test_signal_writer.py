@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch.utils.data import Subset
 
-from noisylearn._compat import ModelCheckpoint
 from noisylearn.callbacks import SignalTracker, SignalWriter, SweepTracker, signal_table
 from noisylearn.callbacks.signal_writer import check_writable, write_atomically
 from noisylearn.data import IndexedDataset
@@ -130,14 +129,13 @@ def test_each_tracker_has_a_file_and_says_how_it_looked(tmp_path: Path) -> None:
 
 def test_the_epochs_are_those_observed(tmp_path: Path) -> None:
     """Not those of the fit: a tracker may be new in a resumed run, and a sweep may come late."""
-    saved = ModelCheckpoint(tmp_path, save_last=True)
-    fit([saved], epochs=2)
+    fit([], epochs=2).save_checkpoint(tmp_path / "two.ckpt")
     tracker, sweep = SignalTracker("Margin"), SweepTracker("Margin", every_n_epochs=2, logits="net")
-    last = ModelCheckpoint(tmp_path / "more", save_last=True)
     with pytest.warns(UserWarning, match="is not in the checkpoint"):
-        fit([last, tracker, sweep], epochs=5, resume=saved.last_model_path)
+        trainer = fit([tracker, sweep], epochs=5, resume=tmp_path / "two.ckpt")
+    trainer.save_checkpoint(tmp_path / "five.ckpt")
     again = SignalTracker("Margin")
-    fit([ModelCheckpoint(tmp_path / "more"), again], epochs=6, resume=last.last_model_path)
+    fit([again, SweepTracker("Margin", logits="net")], epochs=6, resume=tmp_path / "five.ckpt")
 
     def epochs(one: Any) -> Any:
         return json.loads(signal_table(one).schema.metadata[b"noisylearn"])["epochs"]

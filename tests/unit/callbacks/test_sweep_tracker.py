@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from noisylearn._compat import Callback, ModelCheckpoint
+from noisylearn._compat import Callback
 from noisylearn.callbacks import SweepTracker
 from noisylearn.data import Digits, IndexedDataset, TensorLoader
 from noisylearn.methods import CrossEntropy
@@ -138,11 +138,10 @@ def test_a_range_of_epochs_that_cannot_be() -> None:
 def test_a_sweep_that_was_missed_before_the_resume_is_told(
     epoch_range: tuple[int, int], missed: bool, tmp_path: Path
 ) -> None:
-    saved = ModelCheckpoint(tmp_path, save_last=True)
-    fit([saved], module=Forward(), epochs=2)
+    fit([], module=Forward(), epochs=2).save_checkpoint(tmp_path / "two.ckpt")
     tracker = SweepTracker("Margin", epoch_range=epoch_range)
     with pytest.warns(UserWarning, match="is not in the checkpoint") if missed else nullcontext():
-        fit([ModelCheckpoint(tmp_path), tracker], module=Forward(), epochs=3, resume=saved.last_model_path)
+        fit([tracker], module=Forward(), epochs=3, resume=tmp_path / "two.ckpt")
     assert tracker.epochs == (2, 2)
 
 
