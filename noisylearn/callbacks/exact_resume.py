@@ -26,6 +26,7 @@ class ExactResume(Callback):
     def __init__(self) -> None:
         super().__init__()
         self._saved: list[dict[str, Any]] | None = None
+        self._after_last_step = False
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Add the states of all ranks; saving a checkpoint is a collective call in Lightning already."""
@@ -41,7 +42,8 @@ class ExactResume(Callback):
         self._saved = checkpoint.get("noisylearn_rng")
         # Saved in an epoch's last step: Lightning would go on with the next epoch, and its end never come.
         batches = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_loop.batch_progress", {})
-        if batches.get("is_last_batch", False):
+        self._after_last_step = bool(batches.get("is_last_batch", False))
+        if self._after_last_step:
             for count in (batches["total"], batches["current"]):
                 count["completed"] = count["processed"]
 
@@ -55,3 +57,15 @@ class ExactResume(Callback):
         count_steps_in_hand(trainer)
         self.on_fit_start(trainer, pl_module)
         self._saved = None
+        every = trainer.check_val_every_n_epoch or 1
+        validates = trainer.enable_validation and (trainer.current_epoch + 1) % every == 0
+        self._after_last_step &= not validates
+        if (
+            self._after_last_step
+        ):  # Lightning waits for a validation to end the epoch, and would train on until one comes
+            trainer.fit_loop.epoch_loop.val_loop._has_run = True
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Let the next epoch train: an epoch without a step of its own leaves Lightning restarting."""
+        if self._after_last_step:
+            trainer.fit_loop.epoch_loop.restarting = self._after_last_step = False

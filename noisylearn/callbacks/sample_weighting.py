@@ -99,7 +99,7 @@ class SampleWeighting(Callback):
 
     def _weights_for(self, epoch: int) -> Tensor:
         tracker = self.tracker()
-        score = tracker.scores()[self.score]
+        score = tracker.scores([self.score])[self.score]
         seen = score.isfinite()
         weights = torch.ones_like(score)
         if bool(seen.any()):

@@ -61,6 +61,19 @@ def test_resume_from_a_checkpoint_with_validation(case: Case, tmp_path: Path) ->
         assert differences(whole.state(), resumed.state()) == [], name
 
 
+@pytest.mark.parametrize(
+    "validation", [{}, {"limit_val_batches": 1.0}, {"limit_val_batches": 1.0, "every": 2}], ids=str
+)
+def test_resume_from_an_epochs_last_step(validation: dict[str, Any], tmp_path: Path) -> None:
+    """Saved by step, before the epoch's validation, if it has one, and its end."""
+    every = validation.get("every", 1)
+    args = {k: v for k, v in validation.items() if k != "every"} | {"check_val_every_n_epoch": every, "epochs": EPOCHS}
+    whole = run(CASES[0], callbacks=savers(tmp_path, STEPS), **args)
+    for name in ("step-8", "step-16"):
+        resumed = run(CASES[0], callbacks=savers(tmp_path, STEPS), resume=tmp_path / f"{name}.ckpt", **args)
+        assert differences(whole.state(), resumed.state()) == [], name
+
+
 @each_method
 def test_resume_with_accumulated_gradients(case: Case, tmp_path: Path) -> None:
     args: dict[str, Any] = {"epochs": 2, "accumulate_grad_batches": 2}
