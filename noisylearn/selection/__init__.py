@@ -20,6 +20,7 @@ from noisylearn.selection.pseudo_labels import co_guess, co_refine, mean_probs, 
 from noisylearn.selection.schedules import linear_keep_rate, linear_ramp, sigmoid_ramp
 from noisylearn.selection.self_paced import self_paced_threshold
 from noisylearn.selection.small_loss import small_loss
+from noisylearn.selection.unicon import label_divergence, uniform_selection
 
 __all__ = [
     "BetaMixtureFit",
@@ -34,6 +35,7 @@ __all__ = [
     "disc_groups",
     "fit_bmm",
     "fit_gmm",
+    "label_divergence",
     "labelled",
     "linear_keep_rate",
     "linear_ramp",
@@ -44,4 +46,5 @@ __all__ = [
     "sigmoid_ramp",
     "small_loss",
     "small_loss_among",
+    "uniform_selection",
 ]
