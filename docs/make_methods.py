@@ -29,11 +29,11 @@ SECTIONS = ("Idea", "Formula", "Use", "When it hurts", "How it differs from the 
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "robust losses": ("CrossEntropy", "RobustLoss", "TruncatedGCE", "CORES"),
     "transition matrix": ("ForwardCorrection", "BackwardCorrection", "TRevision", "VolMinNet"),
-    "early learning": ("ELR", "SOP", "CDR", "PES"),
+    "early learning": ("ELR", "ELRPlus", "SOP", "SOPPlus", "CDR", "PES"),
     "selection": ("SmallLoss", "SelfPaced", "O2U", "SelfFiltering"),
     "two networks": ("Decoupling", "CoTeaching", "CoTeachingPlus", "JoCoR"),
     "refurbishment": ("SELC", "PENCIL", "JointOptimization", "MCorrection"),
-    "semi-supervised": ("DivideMix",),
+    "semi-supervised": ("DivideMix", "UNICON", "DISC", "PESSemi"),
 }
 """What the methods are grouped by in the overview."""
 HEAD = """\

@@ -17,6 +17,7 @@ from noisylearn.methods.m_correction import MCorrection
 from noisylearn.methods.o2u import O2U
 from noisylearn.methods.pencil import PENCIL
 from noisylearn.methods.pes import PES
+from noisylearn.methods.pes_semi import PESSemi
 from noisylearn.methods.robust_loss import RobustLoss
 from noisylearn.methods.schedules import HoldThenLinearLR, PiecewiseConstantLR
 from noisylearn.methods.selc import SELC
@@ -28,6 +29,7 @@ from noisylearn.methods.t_revision import TRevision
 from noisylearn.methods.transition import BackwardCorrection, ForwardCorrection
 from noisylearn.methods.truncated_gce import TruncatedGCE
 from noisylearn.methods.two_networks import TwoNetworks
+from noisylearn.methods.unicon import UNICON
 from noisylearn.methods.vol_min_net import VolMinNet
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "PES",
     "SELC",
     "SOP",
+    "UNICON",
     "BackwardCorrection",
     "CoTeaching",
     "CoTeachingPlus",
@@ -53,6 +56,7 @@ __all__ = [
     "JointOptimization",
     "MCorrection",
     "NoisyLearner",
+    "PESSemi",
     "PiecewiseConstantLR",
     "RobustLoss",
     "SOPPlus",
