@@ -33,7 +33,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "selection": ("SmallLoss", "SelfPaced", "O2U", "SelfFiltering", "MeMomentum", "LateStopping"),
     "two networks": ("Decoupling", "CoTeaching", "CoTeachingPlus", "JoCoR"),
     "refurbishment": ("SELC", "PENCIL", "JointOptimization", "MCorrection"),
-    "semi-supervised": ("DivideMix", "DISC"),
+    "semi-supervised": ("DivideMix", "UNICON", "DISC", "PESSemi"),
 }
 """What the methods are grouped by in the overview."""
 HEAD = """\

@@ -22,6 +22,7 @@ from noisylearn.losses.active_passive import (
 from noisylearn.losses.asymmetric import asymmetric_generalized_cross_entropy, asymmetric_unhinged_loss
 from noisylearn.losses.bootstrapping import hard_bootstrapping, soft_bootstrapping
 from noisylearn.losses.confidence_penalty import other_classes_penalty, runner_up_penalty
+from noisylearn.losses.contrastive import contrastive
 from noisylearn.losses.cores import cores, cores_beta, cores_sieve
 from noisylearn.losses.cross_entropy import cross_entropy, soft_cross_entropy
 from noisylearn.losses.elr import elr, elr_plus, elr_regularizer, elr_target_update
@@ -56,6 +57,7 @@ __all__ = [
     "backward_correction",
     "class_prior_penalty",
     "consistency",
+    "contrastive",
     "cores",
     "cores_beta",
     "cores_sieve",

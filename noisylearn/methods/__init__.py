@@ -19,6 +19,7 @@ from noisylearn.methods.me_momentum import MeMomentum
 from noisylearn.methods.o2u import O2U
 from noisylearn.methods.pencil import PENCIL
 from noisylearn.methods.pes import PES
+from noisylearn.methods.pes_semi import PESSemi
 from noisylearn.methods.robust_loss import RobustLoss
 from noisylearn.methods.schedules import HoldThenLinearLR, PiecewiseConstantLR
 from noisylearn.methods.selc import SELC
@@ -31,6 +32,7 @@ from noisylearn.methods.t_revision import TRevision
 from noisylearn.methods.transition import BackwardCorrection, ForwardCorrection
 from noisylearn.methods.truncated_gce import TruncatedGCE
 from noisylearn.methods.two_networks import TwoNetworks
+from noisylearn.methods.unicon import UNICON
 from noisylearn.methods.vol_min_net import VolMinNet
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "PES",
     "SELC",
     "SOP",
+    "UNICON",
     "BackwardCorrection",
     "CoTeaching",
     "CoTeachingPlus",
@@ -58,6 +61,7 @@ __all__ = [
     "MCorrection",
     "MeMomentum",
     "NoisyLearner",
+    "PESSemi",
     "PiecewiseConstantLR",
     "RobustLoss",
     "SOPPlus",

@@ -8,14 +8,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from noisylearn._checks import check_non_negative, check_positive_int, check_probability
-from noisylearn.losses import class_prior_penalty, cross_entropy, entropy, mixup, soft_cross_entropy, squared_error
-from noisylearn.losses._arguments import check_positive
-from noisylearn.methods.mixing import draw_lam
+from noisylearn._checks import check_positive_int, check_probability
 from noisylearn.methods.presets import Preset
-from noisylearn.methods.semi_supervised import SemiSupervised, in_evaluation
+from noisylearn.methods.semi_supervised import SemiSupervised
 from noisylearn.methods.sweep import sweeping
-from noisylearn.selection import clean_probability, co_guess, co_refine, labelled, linear_ramp, min_max_normalized
+from noisylearn.selection import clean_probability, labelled, min_max_normalized
 from noisylearn.tables import Column, SampleTable, Views
 
 
@@ -120,19 +117,12 @@ class DivideMix(SemiSupervised):
         alternation: str = "epoch",
         **learner: Any,
     ) -> None:
-        super().__init__(warmup_epochs, alternation, **learner)
-        self.save_hyperparameters(
-            "lambda_u", "threshold", "temperature", "alpha", "ramp_epochs", "confidence_penalty", "loss_history"
+        super().__init__(
+            warmup_epochs, lambda_u, temperature, alpha, ramp_epochs, confidence_penalty, alternation, **learner
         )
-        self.lambda_u = check_non_negative("lambda_u", lambda_u, "the weight of the samples without label, e.g. 25")
+        self.save_hyperparameters("threshold", "loss_history")
         self.threshold = check_probability("threshold", threshold, "a label is kept above it, e.g. 0.5")
-        self.temperature = check_positive("temperature", temperature, "of the sharpening, e.g. 0.5")
-        self.alpha = check_positive("alpha", alpha, "of the Beta distribution, e.g. 4")
-        self.ramp_epochs = check_non_negative("ramp_epochs", ramp_epochs, "the epochs of the rise, e.g. 16")
-        self.confidence_penalty = check_non_negative("confidence_penalty", confidence_penalty, "e.g. 1")
         self.loss_history = check_positive_int("loss_history", loss_history)
-
-    # -- co-divide ---------------------------------------------------------------------------------------------------
 
     def build_tables(self, num_samples: int) -> Mapping[str, SampleTable]:
         """Keep, for both networks, the probability that a label is right and the last losses, newest first."""
@@ -162,43 +152,8 @@ class DivideMix(SemiSupervised):
 
     def choose(self, network: int, rows: Tensor) -> Tensor:
         """Return the rows that the other network's losses call right."""
-        return labelled(self.tables["division"].read(rows)["clean"][:, 1 - network], self.threshold)
+        return labelled(self.clean(network, rows), self.threshold)
 
-    # -- the losses --------------------------------------------------------------------------------------------------
-
-    def losses_of(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return both networks' cross-entropy, ``(2, B)``."""
-        return torch.stack([cross_entropy(each, target) for each in logits])
-
-    def compute_loss(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
-        """Return the losses of the warm-up, ``(2, B)``."""
-        losses = self.losses_of(logits, target)
-        if self.confidence_penalty:
-            losses = losses - self.confidence_penalty * torch.stack([entropy(each) for each in logits])
-        return losses
-
-    def semi_supervised_loss(
-        self, network: int, x: tuple[Tensor, ...], target: Tensor, index: Tensor, epoch: float
-    ) -> tuple[Tensor, Tensor]:
-        """Co-refine and co-guess labels, mix, and return the three terms together."""
-        half = -(-len(target) // 2)
-        own, peer = self.networks[network], self.networks[1 - network]
-        inputs = [view[:half] for view in x] + [view[half:] for view in x]
-        with torch.no_grad():
-            one, two, three, four = (own(part) for part in inputs)
-            with in_evaluation(peer):
-                guesses = torch.stack([three, four, *(peer(part) for part in inputs[2:])])
-            clean = self.tables["division"].read(index[:half])["clean"][:, 1 - network]
-            refined = co_refine(target[:half], clean, torch.stack([one, two]), self.temperature)
-            guessed = co_guess(guesses, self.temperature)
-
-        every, lam = torch.cat(inputs), draw_lam(self.alpha)
-        order = torch.randperm(len(every), device=every.device)
-        logits = own(mixup(every, order, lam))
-        targets = mixup(torch.cat([refined, refined, guessed, guessed]), order, lam)
-        with_label = soft_cross_entropy(logits[: 2 * half], targets[: 2 * half])
-        without = squared_error(logits[2 * half :], targets[2 * half :])
-        self.watch(torch.cat([with_label, without]))
-        lambda_u = self.lambda_u * linear_ramp(epoch, self.warmup_epochs, self.ramp_epochs)
-        loss = self.reduce(with_label, index[:half].repeat(2), None) + class_prior_penalty(logits)
-        return loss + lambda_u * self.reduce(without, index[half:].repeat(2), None), torch.cat([one, three])
+    def clean(self, network: int, index: Tensor) -> Tensor:
+        """Return the probability that the other network's losses give each label."""
+        return self.tables["division"].read(index)["clean"][:, 1 - network]

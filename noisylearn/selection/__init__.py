@@ -21,6 +21,7 @@ from noisylearn.selection.schedules import linear_keep_rate, linear_ramp, sigmoi
 from noisylearn.selection.self_filtering import label_confidence, self_filtering_score
 from noisylearn.selection.self_paced import self_paced_threshold
 from noisylearn.selection.small_loss import small_loss
+from noisylearn.selection.unicon import label_divergence, uniform_selection
 
 __all__ = [
     "BetaMixtureFit",
@@ -36,6 +37,7 @@ __all__ = [
     "fit_bmm",
     "fit_gmm",
     "label_confidence",
+    "label_divergence",
     "labelled",
     "linear_keep_rate",
     "linear_ramp",
@@ -47,4 +49,5 @@ __all__ = [
     "sigmoid_ramp",
     "small_loss",
     "small_loss_among",
+    "uniform_selection",
 ]

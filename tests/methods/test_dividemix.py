@@ -15,6 +15,7 @@ from noisylearn._compat import Callback, Trainer
 from noisylearn.data import Batch
 from noisylearn.methods import DivideMix
 from noisylearn.methods.presets import find_preset
+from noisylearn.methods.semi_supervised import HalfLabelled
 from noisylearn.selection import fit_gmm
 from tests.methods.harness import Case, digits, fit, plain, run
 from tests.methods.recorded import Fed, Recorder
@@ -324,7 +325,7 @@ def test_a_half_labelled_step_waits_for_nothing() -> None:
     method.tables["division"].to("meta")
     method.to("meta")
     x, rows = torch.zeros(8, 1, 8, 8, device="meta"), torch.zeros(8, dtype=torch.int64, device="meta")
-    loss, logits = method.semi_supervised_loss(0, (x, x), rows, rows, epoch=1.5)
+    loss, logits = method.semi_supervised_loss(0, HalfLabelled.of([x, x], rows, rows, cut=4), epoch=1.5)
     assert loss.device.type == logits.device.type == "meta"
     assert (loss.shape, logits.shape) == ((), (8, 10))
 
