@@ -33,6 +33,7 @@ def runner_up_penalty(logits: Tensor, threshold: float = 0.2) -> Tensor:
         ValueError: They are not ``(B, C)``, or ``threshold`` is outside ``[0, 1]``.
 
     Example:
+        >>> import torch
         >>> runner_up_penalty(torch.tensor([[3.0, 0.0, -1.0], [0.5, 0.0, 0.0]]))
         tensor([0.4605, 0.0000])
     """
@@ -64,6 +65,7 @@ def other_classes_penalty(logits: Tensor, targets: Tensor, threshold: float = 0.
         ValueError: A shape does not fit, or ``threshold`` is outside ``[0, 1]``.
 
     Example:
+        >>> import torch
         >>> other_classes_penalty(torch.tensor([[3.0, 0.0, -1.0], [0.5, 0.0, 0.0]]), torch.tensor([0, 0]))
         tensor([0.5996, 0.0000])
     """

@@ -84,8 +84,8 @@ def test_averages_take_no_gradient_and_keep_batch_norm_statistics_of_their_own()
     assert not trained & averaged
     assert all(p.grad is None and not p.requires_grad for n in method.averages for p in n.parameters())
     for average, network in zip(method.averages, method.networks, strict=True):
-        steps = dict(average.named_buffers())["2.num_batches_tracked"]
-        assert steps == dict(network.named_buffers())["2.num_batches_tracked"] == 8
+        steps = dict(average.named_buffers())["features.2.num_batches_tracked"]
+        assert steps == dict(network.named_buffers())["features.2.num_batches_tracked"] == 8
         assert average.training
         mean, other = (dict(n.named_buffers())["2.running_mean"] for n in (average, network))
         assert not torch.allclose(mean, other)
