@@ -87,7 +87,7 @@ def test_averages_take_no_gradient_and_keep_batch_norm_statistics_of_their_own()
         steps = dict(average.named_buffers())["features.2.num_batches_tracked"]
         assert steps == dict(network.named_buffers())["features.2.num_batches_tracked"] == 8
         assert average.training
-        mean, other = (dict(n.named_buffers())["2.running_mean"] for n in (average, network))
+        mean, other = (dict(n.named_buffers())["features.2.running_mean"] for n in (average, network))
         assert not torch.allclose(mean, other)
 
 
