@@ -92,12 +92,7 @@ class PESSemi(PES):
             for name, value in (("alpha", alpha), ("late_alpha", late_alpha))
         )
         self.ramp_epochs = check_non_negative("ramp_epochs", ramp_epochs, "the epochs of the rise, e.g. 16")
-        self._cut, self._steps, self._step = 0, 1, 0
-
-    @property
-    def chooses(self) -> bool:
-        """Whether the current epoch keeps some labels only."""
-        return self.part == len(self.tail)
+        self._cut, self._steps, self._step = 0, 1, 0  # labels kept of a batch, 0 for all; steps in an epoch; which one
 
     def plan_epoch(self, rows: Tensor, batch_size: int, generator: torch.Generator) -> Tensor | None:
         """Return as many batches as fit into the training set, each of labels kept and of others; None before.
@@ -108,7 +103,8 @@ class PESSemi(PES):
             ValueError: A batch has no halves.
         """
         check_halves(batch_size)
-        if not self.chooses:
+        self._cut = 0
+        if self.part < len(self.tail):
             return None
         table = {name: column.cpu() for name, column in self.tables["chosen"].views().items()}
         kept, seen = table["weight"] > 0, table["n_seen"] > 0
@@ -140,7 +136,7 @@ class PESSemi(PES):
         """Learn the labels of all, or guess, mix and return both terms; of labels kept, mixtures' logits are shown."""
         if not self._checked:
             check_mixable(x)
-        if not self.chooses:
+        if not self._cut:
             return super().learn(x[0], target, index)
         batch = HalfLabelled.of(x, target, index, self._cut)
         with torch.no_grad():

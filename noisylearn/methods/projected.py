@@ -33,7 +33,9 @@ class Projected(nn.Module):
                 "without one: use a method without a contrastive loss"
             )
         self.network = network
-        self.projection = nn.Sequential(nn.Linear(linears[-1].in_features, width), nn.BatchNorm1d(width))
+        # Never used in evaluation: the normalization needs no running statistics.
+        norm = nn.BatchNorm1d(width, track_running_stats=False)
+        self.projection = nn.Sequential(nn.Linear(linears[-1].in_features, width), norm)
         self._seen: Tensor | None = None
         linears[-1].register_forward_pre_hook(self._keep)
 

@@ -82,6 +82,7 @@ class Case:
         refuses_dicts: What it says to an input that is a dict (text, tabular data), where it cannot learn from one.
         edits_gradients: Whether it changes the gradients before they are clipped, after callbacks have seen them.
         of_the_batch: Whether its loss has a term of the batch as a whole, which two halves of it do not add up to.
+        slowly: Arguments with which it learns something within four epochs, where its own are to choose early.
         begins: Epoch from which losses are compared: the one in which the network begins anew.
     """
 
@@ -100,6 +101,7 @@ class Case:
     refuses_dicts: str = ""
     edits_gradients: bool = False
     of_the_batch: bool = False
+    slowly: Mapping[str, Any] = field(default_factory=dict)
     begins: int = 0
 
     @property
@@ -307,6 +309,7 @@ CASES = (
         PESSemi,
         {"warmup_epochs": 1, "refine_epochs": (1,), "refine_lr": 0.02, "lambda_u": 15.0},
         tables=("chosen",),
+        slowly={"warmup_epochs": 3, "refine_epochs": (0,)},
         clean={"warmup_epochs": 6, "lambda_u": 0.0},
         steady=False,
         planned=True,

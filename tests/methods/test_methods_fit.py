@@ -34,7 +34,8 @@ class TrueLoss(Callback):  # type: ignore[misc]
 @each_method
 def test_the_loss_falls(case: Case) -> None:
     truth = TrueLoss()
-    fitted = run(case, method={"backbone": "digits_cnn"}, epochs=4, limit_val_batches=1.0, callbacks=[truth])
+    args = {"backbone": "digits_cnn", **case.slowly}
+    fitted = run(case, method=args, epochs=4, limit_val_batches=1.0, callbacks=[truth])
     losses, true = fitted.epoch_losses[case.begins :], means_by_epoch(truth.losses, truth.epochs)
     assert losses[0] > losses[1] > losses[-1] if case.steady else true[0] > true[-1]
     if not case.planned:  # else the last batch may be a short one, which weighs less in the mean over samples
