@@ -145,12 +145,20 @@ def markdown(rows: Sequence[Row]) -> str:
         >>> print(markdown([dict.fromkeys(COLUMNS, "") | row]))
         ## digits/pair45
         <BLANKLINE>
-        | recipe | method | last | best (oracle) | wrong labels memorized | AUM average precision | minutes | n |
+        | recipe | method | last | best (oracle) | wrong labels memorized, of the served | AUM average precision | minutes | n |
         |---|---|---|---|---|---|---|---|
         | elr |  | 50.0 | - | - | - | 1.0 | 1 |
         <BLANKLINE>
     """
-    head = ("recipe", "method", "last", "best (oracle)", "wrong labels memorized", "AUM average precision", "minutes")
+    head = (
+        "recipe",
+        "method",
+        "last",
+        "best (oracle)",
+        "wrong labels memorized, of the served",
+        "AUM average precision",
+        "minutes",
+    )
     parts = []
     for overlay in dict.fromkeys(row["recipe"].partition("+")[2] for row in rows):
         lines = ["| " + " | ".join((*head, "n")) + " |", "|" + "---|" * (len(head) + 1)]
