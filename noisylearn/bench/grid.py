@@ -145,7 +145,7 @@ def markdown(rows: Sequence[Row]) -> str:
         >>> print(markdown([dict.fromkeys(COLUMNS, "") | row]))
         ## digits/pair45
         <BLANKLINE>
-        | recipe | method | last | best (oracle) | wrong labels memorized, of the served | AUM average precision | minutes | n |
+        | recipe | method | last | best (oracle) | memorized, of the served | AUM average precision | minutes | n |
         |---|---|---|---|---|---|---|---|
         | elr |  | 50.0 | - | - | - | 1.0 | 1 |
         <BLANKLINE>
@@ -155,7 +155,7 @@ def markdown(rows: Sequence[Row]) -> str:
         "method",
         "last",
         "best (oracle)",
-        "wrong labels memorized, of the served",
+        "memorized, of the served",
         "AUM average precision",
         "minutes",
     )
