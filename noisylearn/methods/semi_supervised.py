@@ -209,8 +209,10 @@ class SemiSupervised(TwoNetworks):
         """Note what a batch trains, and on several processes give what it does not a gradient of zero: DDP waits."""
         trained = set(self.trained_by(network))
         self._trained |= trained
+        if self.trainer.world_size == 1:
+            return loss
         idle = [parameter.sum() for parameter in self.parameters() if parameter not in trained]
-        return loss + 0.0 * torch.stack(idle).sum() if idle and self.trainer.world_size > 1 else loss
+        return loss + 0.0 * torch.stack(idle).sum() if idle else loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Take the gradients, zeros too, from what no batch has trained: momentum and decay would still move it."""
