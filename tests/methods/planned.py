@@ -62,4 +62,18 @@ class Served(Callback):  # type: ignore[misc]
         self.rows.setdefault(trainer.current_epoch, []).extend(batch[2].tolist())
 
 
+class Watch(Callback):  # type: ignore[misc]
+    """Keeps the batches and the first weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: dict[int, list[Any]] = {}
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        self.first = {name: value.clone() for name, value in pl_module.network.state_dict().items()}
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.batches.setdefault(trainer.current_epoch, []).append(batch)
+
+
 PLANNED = Case(Confident, {"backbone": plain}, tables=("chosen",))

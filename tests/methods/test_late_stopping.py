@@ -10,30 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from noisylearn._compat import Callback
 from noisylearn.methods import LateStopping
 from noisylearn.tables import Column, SampleTable
 from tests.methods.harness import Case, differences, digits, plain, run, savers, tiny
-from tests.methods.planned import Served
+from tests.methods.planned import Served, Watch
 
 NETWORK: dict[str, Any] = {"backbone": "mlp", "num_classes": 10, "in_channels": 1, "image_size": 8}
 LR = 0.05
 SETTING: dict[str, Any] = {"keep_rate": 0.55, "rounds": (1, 1), "ignored_epochs": 2, "lr": LR}
 SETTING |= {"final_lr_factor": 0.5, "final_milestones": (1, 3)}
-
-
-class Watch(Callback):  # type: ignore[misc]  # its base is made at import time
-    """Keeps the batches and the first weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.batches: dict[int, list[Any]] = {}
-
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        self.first = {name: value.clone() for name, value in pl_module.network.state_dict().items()}
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.batches.setdefault(trainer.current_epoch, []).append(batch)
 
 
 def test_a_fit_is_the_rounds_of_the_paper() -> None:

@@ -10,30 +10,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from noisylearn._compat import Callback
 from noisylearn.data import Digits
 from noisylearn.methods import O2U
 from tests.methods.harness import Case, digits, plain, run, savers
-from tests.methods.planned import Served
+from tests.methods.planned import Served, Watch
 
 FIRST, CYCLIC, THIRD, LR = 4, 3, 4, 0.05
 SETTING: dict[str, Any] = {"first_epochs": FIRST, "cyclic_epochs": CYCLIC, "period": 2, "lr": LR, "noise_rate": 0.4}
 NETWORK: dict[str, Any] = {"backbone": "digits_cnn", "num_classes": 10, "in_channels": 1, "image_size": 8}
 RATES = [1, 0.5, 0.1, 0.1, 0.55, 0.1, 0.55, 1, 0.5, 0.1, 0.1]
-
-
-class Watch(Callback):  # type: ignore[misc]
-    """Keeps the batches and the first weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.batches: dict[int, list[Any]] = {}
-
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        self.first = {name: value.clone() for name, value in pl_module.network.state_dict().items()}
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.batches.setdefault(trainer.current_epoch, []).append(batch)
 
 
 def test_a_fit_is_the_three_stages_of_the_paper() -> None:

@@ -9,29 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from noisylearn._compat import Callback
 from noisylearn.methods import SelfFiltering
 from noisylearn.selection import self_filtering_score
 from tests.methods.harness import Case, differences, digits, plain, run, savers
-from tests.methods.planned import Served
+from tests.methods.planned import Served, Watch
 
 WARMUP, EPOCHS, LR, RATIO = 5, 8, 0.05, 0.3
 SETTING: dict[str, Any] = {"warmup_epochs": WARMUP, "memory": 3, "threshold": RATIO, "warmup_penalty": 0.5, "lr": LR}
 NETWORK: dict[str, Any] = {"backbone": "digits_cnn", "num_classes": 10, "in_channels": 1, "image_size": 8}
-
-
-class Watch(Callback):  # type: ignore[misc]
-    """Keeps the batches and the first weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.batches: dict[int, list[Any]] = {}
-
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        self.first = {name: value.clone() for name, value in pl_module.network.state_dict().items()}
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.batches.setdefault(trainer.current_epoch, []).append(batch)
 
 
 def batch_loss(logits: Tensor, labels: Tensor, warmup: bool) -> Tensor:
